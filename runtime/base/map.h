@@ -1,5 +1,5 @@
 /*
- * Hash map from bytes to pointers: open addressing over XXH3, seeded at random per process. Keys are copied.
+ * Hash map from bytes to pointers: open addressing over XXH3, seeded at random per map. Keys are copied.
  * All zero (or tr_map_init) is a valid empty map. Thread: one owner.
  */
 #ifndef TR_BASE_MAP_H
@@ -16,6 +16,7 @@ struct tr_map {
     size_t cap;                 /* a power of two, or 0 */
     size_t len;                 /* live entries */
     size_t used;                /* live entries and tombstones */
+    uint64_t seed;              /* drawn at the first insertion */
 };
 
 void tr_map_init(struct tr_map *map);
