@@ -59,7 +59,7 @@ void tr_ring_unref(struct tr_ring **ring);
 /*
  * The host that owns `actor_id`, or NULL if the ring has no points. Only the id is hashed.
  *
- * Owns: borrowed from the ring. Cost: one hash, O(log n) over virtual nodes, no allocation.
+ * Owns: borrowed from the ring. Cost: one hash, O(1) over virtual nodes, no allocation.
  */
 const struct tr_ring_host *tr_ring_lookup(const struct tr_ring *ring, struct tr_slice actor_id);
 

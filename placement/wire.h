@@ -77,8 +77,8 @@ struct tr_order {
 
 /*
  * Build an order. For an update the table holds, for each actor type of each of `hosts`, that host; an order without
- * hosts has an empty table but names the factor.
- * Of two hosts with one name in one type the later in `hosts` counts.
+ * hosts has an empty table but names the factor. `hosts` is sorted by name; of several with one name in one type the last
+ * counts.
  */
 struct tr_order *tr_order_new(enum tr_order_op op, uint64_t version, int64_t factor,
                               const struct tr_host *const *hosts, size_t hosts_len);
