@@ -50,7 +50,7 @@ struct tr_turn {
     struct tr_link start_link; /* in the list of turns that may run now */
 };
 
-/* One a actor. Idle, it takes 32 bytes. */
+/* One per actor. */
 struct tr_turns {
     struct tr_link flights; /* private, of tr_turn.link; the first one runs, unless held */
     uint32_t waiting_len;   /* turns that wait */
@@ -80,10 +80,7 @@ void tr_turns_hold(struct tr_turns *turns);
 /* The first flight may run: its turns are appended to `start`. */
 void tr_turns_resume(struct tr_turns *turns, struct tr_link *start);
 
-/*
- * First turn of all, or NULL; and the one after `turn`, which must still be in, or NULL. For walks that cancel: get the
- * next one before the present one leaves.
- */
+/* First turn of the first flight, or NULL. */
 struct tr_turn *tr_turns_first(const struct tr_turns *turns);
 
 #endif
