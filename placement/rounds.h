@@ -8,8 +8,8 @@
  *     +---------------------------------------------------------------------- all acknowledged
  *
  * - A round is version+1 and goes to every stream of the namespace, also to hosts without actor types.
- * - A host without types that joins or repeats itself gets lock, update and unlock of the current version in one go (a
- *   push) and disturbs nobody.
+ * - A host without types that joins gets lock, update and unlock of the current version in one go (a push) and disturbs
+ *   nobody.
  * - Streams that come during a round, or within the coalescing window after one, wait and join together.
  * - A round that lasts longer than its limit closes the streams that did not acknowledge its current phase.
  *
@@ -39,22 +39,24 @@ enum tr_rounds_phase {
 
 struct tr_rounds_conf {
     uint64_t limit_ms;    /* from lock to the last acknowledgement of unlock, > 0 */
+    char limit_text[32];  /* the same as it is told to closed hosts: a Go duration, "8s" */
     uint64_t coalesce_ms; /* window after a round, 0 for none */
     int64_t factor;       /* virtual nodes a host, > 0 */
 };
 
+struct tr_rounds_host; /* private: one row of the table */
+
 /* One connected host as the rounds see it. Embedded in its session; all zero before tr_rounds_join. */
 struct tr_rounds_stream {
-    struct tr_link link;       /* in the joined or the waiting streams */
-    struct tr_rounds *rounds;  /* borrowed; NULL before join and after close */
-    struct tr_host host;       /* owned: last report */
-    uint64_t pushed_version;   /* version of a push whose acknowledgements are still to come */
-    enum tr_rounds_phase acked; /* last phase of the current round that it acknowledged */
-    bool is_waiting;           /* not yet part of a round */
-    bool is_stored;            /* its host is in the table */
-    bool had_types;            /* its first report named types (a metric) */
-    bool was_pushed;           /* has a push for its present report, so that an old client cannot provoke more */
-    bool is_push_pending;      /* acknowledgements of pushed_version are to be ignored */
+    struct tr_link link;           /* in the joined or the waiting streams */
+    struct tr_rounds *rounds;      /* borrowed; NULL before join and after close */
+    struct tr_host first;          /* owned: the first report, while it waits */
+    struct tr_rounds_host *stored; /* its row in the table, or NULL: a host without types has none */
+    uint64_t pushed_version;       /* of the push whose acknowledgements are still to come */
+    enum tr_rounds_phase acked;    /* last phase of the present round that it acknowledged */
+    bool is_waiting;               /* not yet part of the rounds */
+    bool is_push_pending;          /* acknowledgements of pushed_version are not for a round */
+    bool had_types;                /* its first report named types (a metric) */
 };
 
 enum tr_rounds_action_kind {
@@ -69,7 +71,7 @@ struct tr_rounds_action {
     struct tr_err err;               /* only for CLOSE */
 };
 
-struct tr_rounds; /* opaque */
+struct tr_rounds; /* opaque: one namespace */
 
 /* `name` is the namespace; copied. */
 struct tr_rounds *tr_rounds_new(const struct tr_rounds_conf *conf, struct tr_slice name);
