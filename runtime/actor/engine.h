@@ -37,6 +37,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/list.h"
 #include "runtime/base/loop.h"
+#include "runtime/base/op.h"
 #include "runtime/base/slice.h"
 #include "runtime/http/http.h"
 
@@ -111,7 +112,7 @@ struct tr_actor_remote {
 
 struct tr_actor_engine_conf {
     struct tr_loop *loop;          /* borrowed, as all below */
-    struct tr_log *log;            /* NULL: silent */
+    struct tr_log *log;
     struct tr_actor_owner owner;   /* copied; unused if actors are disabled */
     struct tr_actor_remote remote; /* copied */
     bool is_disabled;              /* no placement address: every call fails with TR_ACTOR_NO_PLACEMENT */
@@ -149,7 +150,7 @@ struct tr_actor_host_conf {
     bool has_drain_ms;       /* else TR_ACTOR_DRAIN_MS */
     uint64_t drain_ms;
     bool is_drain_off;       /* drainRebalancedActors: false */
-    const struct tr_app_actors *app; /* serves these types; borrowed until they are unregistered */
+    const struct tr_app_actors *app; /* serves these types; borrowed for the engine's life */
 };
 
 /*
@@ -191,16 +192,18 @@ enum tr_actor_gate {
 /* What every actor API does first. `err` is written for FAILED: TR_ACTOR_NO_PLACEMENT, TR_ACTOR_CLOSED. */
 enum tr_actor_gate tr_actor_gate(const struct tr_actor_engine *engine, struct tr_err *err);
 
-/* Wait until the gate is open. err: TR_OK; TR_CANCELED, TR_DEADLINE; TR_ACTOR_NO_PLACEMENT, TR_ACTOR_CLOSED. */
+/*
+ * Wait until the gate is open. All zero but for the inputs at the first start.
+ * err: TR_OK; TR_CANCELED, TR_DEADLINE; TR_ACTOR_NO_PLACEMENT, TR_ACTOR_CLOSED; TR_LIMIT (TR_ACTOR_CALLS_MAX wait).
+ */
 struct tr_actor_wait {
     uint64_t deadline_ms;                  /* in, loop time, 0 for none */
     void (*cb)(struct tr_actor_wait *wait); /* in */
     struct tr_err err;                     /* out */
     /* private */
     struct tr_actor_engine *engine;
-    struct tr_link link;
     struct tr_timer due;
-    struct tr_defer later;
+    struct tr_op op;
 };
 void tr_actor_wait_start(struct tr_actor_engine *engine, struct tr_actor_wait *wait);
 void tr_actor_wait_cancel(struct tr_actor_wait *wait);
@@ -221,7 +224,17 @@ enum tr_actor_outcome {
 };
 
 /*
- * Call an actor. tr_actor_failure_http() and tr_actor_failure_grpc() give the reply for every outcome but ANSWERED.
+ * A permission to use the present owner of a type, held by a call from its routing to its end on this host, and by a state
+ * transaction. A round waits for the claims of its types, then aborts them.
+ */
+struct tr_actor_claim {
+    struct tr_link link;                           /* private: in the type's list */
+    void (*abort)(struct tr_actor_claim *claim, unsigned reason); /* private */
+};
+
+/*
+ * Call an actor. All zero but for the inputs at the first start; after tr_actor_call_fini() it may be started again.
+ * tr_actor_failure_http() and tr_actor_failure_grpc() give the reply for every outcome but ANSWERED.
  *
  * err (outcome FAILED): TR_CANCELED, TR_DEADLINE; TR_LIMIT; TR_ACTOR_NO_PLACEMENT, TR_ACTOR_CLOSED, TR_ACTOR_DEPTH,
  * TR_ACTOR_NO_ADDRESS; TR_ACTOR_INVOKE with the plain reason, without a status of its own.
@@ -259,16 +272,15 @@ struct tr_actor_call {
     /* private */
     struct tr_actor_engine *engine;
     unsigned state;
-    unsigned abort;                        /* why the present attempt was cut short */
+    unsigned aborted;                      /* why the present attempt was cut short */
     unsigned attempt;                      /* 1 for the first */
     struct tr_actor_type *type;            /* while on this host */
     struct tr_activation *act;             /* the same */
     struct tr_turn turn;
-    struct tr_link all;                    /* in the engine's list */
-    struct tr_link claim;                  /* in the type's list, while on this host */
+    struct tr_actor_claim claim;           /* the same */
     struct tr_timer due;                   /* the deadline */
     struct tr_timer pause;
-    struct tr_defer later;
+    struct tr_op op;
     char fresh_id[40];                     /* the chain id that we made */
     struct tr_buf address;                 /* of the peer of the present attempt */
     union {
