@@ -102,8 +102,8 @@ static inline uint64_t tr_timer_at_ms(const struct tr_timer *timer)
 
 /* --- deferred calls -------------------------------------------------------------------------------------------------- */
 
-/* A call at the end of this turn, or of the next if deferred calls are being run. All zero is a valid one that waits for
- * nothing. */
+/* A call at the end of this turn, after those that wait already; one made by a deferred call too, up to a limit that keeps
+ * sockets alive. All zero is a valid one that waits for nothing. */
 struct tr_defer {
     struct tr_link link;                /* private */
     void (*cb)(struct tr_defer *defer); /* private until called; may free the owner */

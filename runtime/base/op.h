@@ -1,6 +1,6 @@
 /*
  * What every operation embeds as its last field. An operation is a struct that the caller owns, fills and starts; its `cb`
- * comes exactly once per start, on a later turn, last of all. This part keeps the books: the state, the link in the
+ * comes exactly once per start, never from inside, last of all. This part keeps the books: the state, the link in the
  * owner's list of open operations, the deferred completion, and the assertions.
  *
  *   IDLE --begin--> STARTED --finish_later--> FINISHING --(deferred call)--> DONE --begin--> ...
@@ -54,10 +54,10 @@ struct tr_op {
  */
 void tr_op_begin(struct tr_op *op, struct tr_loop *loop, struct tr_link *owner, void (*complete)(struct tr_op *op));
 
-/* STARTED: leave the owner's list and complete now. Only from a turn after the start, and as the last thing done. */
+/* STARTED: leave the owner's list and complete now. Never inside the start, and as the last thing done. */
 void tr_op_finish(struct tr_op *op);
 
-/* STARTED: complete at the end of this turn or of the next. It stays in the owner's list until then. */
+/* STARTED: complete by a deferred call. It stays in the owner's list until then. */
 void tr_op_finish_later(struct tr_op *op);
 
 /* May the implementation still decide the result? False once it is FINISHING or DONE. */
