@@ -120,9 +120,10 @@ bool tr_rpc_md_get(const struct tr_rpc_md *md, const char *key, struct tr_slice 
  * the sender back.
  *
  * Exactly one of these is the outcome: err.code is TR_OK and has_message is true; err.code is TR_OK and has_message is
- * false (the other side will send no more; on the client the final status follows by itself); or err.code says why
- * there is nothing: TR_CANCELED (call cancelled, finished or lost), TR_LIMIT (message above the limit; the text is
- * Go's, and the handler or stream should end with it).
+ * false: the other side will send no more (on the client this stands also for a lost or cancelled call: the final
+ * status, which follows by itself, tells); or err.code says why there is nothing: TR_CANCELED (server: the call was
+ * cancelled, lost, or ended by us), TR_LIMIT (message above the limit; the text is Go's. A client's call then ends with
+ * it; a handler should end its call with it), TR_INTERNAL (the message cannot be decompressed; likewise).
  */
 struct tr_rpc_recv {
     void (*cb)(struct tr_rpc_recv *recv); /* in */

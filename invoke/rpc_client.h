@@ -67,6 +67,7 @@ struct tr_rpc_state_watch {
     enum tr_rpc_state state;                      /* out */
     struct tr_rpc_channel *channel;               /* private */
     struct tr_link link;                          /* private */
+    bool is_canceled;                             /* private */
 };
 void tr_rpc_state_watch_start(struct tr_rpc_channel *channel, struct tr_rpc_state_watch *watch);
 void tr_rpc_state_watch_cancel(struct tr_rpc_state_watch *watch);
