@@ -128,7 +128,7 @@ void tr_http_headers_write(const struct tr_http_headers *headers, struct tr_buf 
  * Source: Go net/textproto reader.go, CanonicalMIMEHeaderKey. */
 void tr_http_header_canonical(struct tr_slice name, struct tr_buf *out);
 
-/* May a proxy not pass this header on, whatever Connection says? Source: Dapr pkg/messaging/v1/util.go, 1.18. */
+/* May a proxy not pass this header on, whatever Connection says? Source: RFC 9110 7.6.1, RFC 2616 13.5.1. */
 bool tr_http_header_is_hop(struct tr_slice name);
 
 /* A length in decimal digits only, at most 2^63-1; false if it is anything else. */

@@ -4,7 +4,7 @@
  * Course of one exchange: on_request() at the end of the headers. The handler sets the callbacks it wants in the
  * exchange, then reads the body (whole or in pieces) or leaves it, and answers (whole or in pieces), at once or later.
  * The exchange lives until the handler has ended it by tr_http_respond(), tr_http_respond_end() or
- * tr_http_exchange_abort(), and everything has been written or given up; then on_close() comes, once and last.
+ * tr_http_exchange_abort(), and the connection has taken the answer or given it up; then on_close() comes, once and last.
  *
  * When the client goes away, on_abort() tells the handler to cancel its work. The exchange stays valid, answers are
  * dropped, and the handler still ends it as above (tr_http_exchange_abort() will do). No function here calls back from
@@ -48,11 +48,11 @@ struct tr_http_server *tr_http_server_new(struct tr_loop *loop, const struct tr_
 
 /*
  * Also serve this address: a numeric host or "" for all interfaces; port 0 lets the system choose. Returns the port
- * through `out_port` (may be NULL). Errors: TR_IO, the address is taken or not ours; the others stay served.
+ * through `out_port` (may be NULL). Errors: those of tr_listen_tcp(); the other addresses stay served.
  */
 TR_MUST_USE enum tr_code tr_http_server_listen(struct tr_http_server *server, const char *host, uint16_t port,
                                                uint16_t *out_port, struct tr_err *err);
-/* The same for a unix socket; a stale file in its place is removed. */
+/* The same for a unix socket; the file must not exist. */
 TR_MUST_USE enum tr_code tr_http_server_listen_unix(struct tr_http_server *server, const char *path,
                                                     struct tr_err *err);
 
@@ -89,14 +89,12 @@ struct tr_http_exchange {
     void (*on_abort)(struct tr_http_exchange *ex); /* the client has gone, or the server cuts; at most once */
     void (*on_drain)(struct tr_http_exchange *ex); /* after _write said "wait": there is room again */
     void (*on_close)(struct tr_http_exchange *ex); /* last of all */
-
-    struct tr_http_exchange_impl *impl; /* private */
 };
 
 /* Text of the client's address, "" on a unix socket; borrowed until on_close. */
 const char *tr_http_exchange_peer(const struct tr_http_exchange *ex);
 
-/* Has the client gone? Then nothing that is answered arrives. */
+/* Has on_abort() been due? An answer is still sent if the client has only closed its own side. */
 bool tr_http_exchange_is_aborted(const struct tr_http_exchange *ex);
 
 typedef void tr_http_body_fn(struct tr_http_exchange *ex, struct tr_slice piece);
@@ -122,23 +120,24 @@ void tr_http_exchange_resume(struct tr_http_exchange *ex);
 /* --- exchange: the answer ------------------------------------------------------------------------------------------ */
 
 /*
- * Answer whole and end the exchange. Length, Date and Connection are added; Content-Length, Transfer-Encoding, Date and
+ * Answer whole and end the exchange. Length and Connection are added, Date if `headers` has none; Content-Length and
  * hop-by-hop entries in `headers` are left out. `headers` may be NULL. HEAD, 204 and 304 get no body; HEAD gets the
- * length that GET would have. The body is copied. A body left unread is drained (up to 256 KiB) or the connection
- * closed. May be called in on_request. Cost: one write.
+ * length that GET would have. A request body left unread is drained (up to 256 KiB) or the connection closed. May be
+ * called in on_request. Cost: one write; `body` is copied only if it is small or the socket is full.
  */
 void tr_http_respond(struct tr_http_exchange *ex, int status, const struct tr_http_headers *headers,
                      struct tr_slice body);
-/* The same for a body that is given away: `body` is left empty, large ones are not copied. */
+/* The same for a body that is given away; `body` is left empty. */
 void tr_http_respond_buf(struct tr_http_exchange *ex, int status, const struct tr_http_headers *headers,
                          struct tr_buf *body);
 /* The same with Content-Type and no other header. */
 void tr_http_respond_text(struct tr_http_exchange *ex, int status, const char *content_type, struct tr_slice body);
 
 /*
- * Begin an answer in pieces. `content_length` is sent if known, and then exactly as many bytes must follow; else the
- * body is chunked (HTTP/1.1), ended by closing (HTTP/1.0) or by the stream (HTTP/2). The head leaves with the first
- * piece or at the end of the loop's turn, whichever is first.
+ * Begin an answer in pieces. `content_length` is sent if known: what goes beyond is left out, and if bytes are missing
+ * at the end, the client sees the answer cut off. Else the body is chunked (HTTP/1.1), ended by closing (HTTP/1.0) or by
+ * the stream (HTTP/2). The head leaves with the first piece or on the next turn of the loop, whichever is first; an
+ * answer ended before that, without a piece, gets "Content-Length: 0" (none for HEAD).
  */
 void tr_http_respond_start(struct tr_http_exchange *ex, int status, const struct tr_http_headers *headers,
                            uint64_t content_length);
