@@ -2,9 +2,11 @@
  * A gRPC server: ports, slots for new calls, table of methods, shutdown.
  *
  * gRPC gives a new call only to a request that waits for one. A number of such slots wait at all times; one that got a
- * call asks again at once. Shutdown, in this order: gRPC closes the ports, tells the connections to go away and returns
- * the empty slots; open calls run on; when the last is gone, connections that linger are cut, gRPC reports the end of
- * its shutdown, and the server is freed.
+ * call asks again at once.
+ *
+ * Shutdown, in this order: new calls are refused by us, open ones run on; when the last is gone, gRPC closes the ports,
+ * cuts the connections and returns the empty slots; then the server is freed. gRPC's own graceful shutdown would answer
+ * calls that cross its notice on the way with CANCELLED, which callers do not retry.
  */
 #include "invoke/rpc_server_int.h"
 
@@ -186,7 +188,7 @@ static void on_new_call(struct tr_rpc_op *op, bool ok)
     server->slots_waiting--;
     if (ok) {
         tr_rpc_call_accept(server, slot);
-        if (!server->is_closing) {
+        if (!server->is_shutting) {
             slot_wait(slot);
             return;
         }
@@ -226,28 +228,31 @@ void tr_rpc_server_cancel_calls(struct tr_rpc_server *server)
     }
 }
 
-/* No call is left: do not wait for peers that keep their connections, or have frozen. */
-static void cut_connections(struct tr_rpc_server *server)
+static void on_shutdown(struct tr_rpc_op *op, bool ok)
 {
+    (void)ok;
+    struct tr_rpc_server *server = TR_CONTAINER_OF(op, struct tr_rpc_server, shutdown_op);
+    server->is_shut = true;
+    free_if_done(server);
+}
+
+/* No call is left: close the ports, and do not wait for peers that keep their connections, or have frozen. */
+static void shut(struct tr_rpc_server *server)
+{
+    tr_assert(!server->is_shutting);
+    server->is_shutting = true;
+    tr_rpc_op_began(server->rpc, &server->shutdown_op, on_shutdown, true);
+    grpc_server_shutdown_and_notify(server->server, tr_rpc_queue(server->rpc), &server->shutdown_op);
     grpc_server_cancel_all_calls(server->server);
-    tr_rpc_kick(server->rpc);
 }
 
 void tr_rpc_server_call_gone(struct tr_rpc_server *server)
 {
     tr_assert(server->calls_len > 0);
     server->calls_len--;
-    if (server->is_closing && server->calls_len == 0 && !server->is_shut) {
-        cut_connections(server);
+    if (server->is_closing && server->calls_len == 0 && !server->is_shutting) {
+        shut(server);
     }
-    free_if_done(server);
-}
-
-static void on_shutdown(struct tr_rpc_op *op, bool ok)
-{
-    (void)ok;
-    struct tr_rpc_server *server = TR_CONTAINER_OF(op, struct tr_rpc_server, shutdown_op);
-    server->is_shut = true;
     free_if_done(server);
 }
 
@@ -258,9 +263,7 @@ void tr_rpc_server_close(struct tr_rpc_server *server, tr_rpc_closed_fn *cb, voi
     server->is_closing = true;
     server->closed = cb;
     server->closed_ctx = ctx;
-    tr_rpc_op_began(server->rpc, &server->shutdown_op, on_shutdown, true);
-    grpc_server_shutdown_and_notify(server->server, tr_rpc_queue(server->rpc), &server->shutdown_op);
     if (server->calls_len == 0) {
-        cut_connections(server);
+        shut(server);
     }
 }

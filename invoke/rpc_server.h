@@ -77,12 +77,12 @@ void tr_rpc_server_set_fallback(struct tr_rpc_server *server, tr_rpc_handler_fn 
 /* Begin to serve. */
 void tr_rpc_server_start(struct tr_rpc_server *server);
 
-/* Cancel all open calls: each gets on_cancel. New ones are still served. */
+/* Cancel all open calls: each gets on_cancel, its client UNAVAILABLE. New ones are still served. */
 void tr_rpc_server_cancel_calls(struct tr_rpc_server *server);
 
 /*
- * Stop: the ports close, connections are told to go away, new calls are refused, open calls run on; when the last is
- * gone, the server is freed and `cb` called. Use tr_rpc_server_cancel_calls() before or during it for a hard stop.
+ * Stop: new calls are refused with UNAVAILABLE, open ones run on; when the last is gone, ports and connections close, the
+ * server is freed and `cb` called. Use tr_rpc_server_cancel_calls() before or during it for a hard stop.
  */
 void tr_rpc_server_close(struct tr_rpc_server *server, tr_rpc_closed_fn *cb, void *ctx);
 

@@ -33,8 +33,9 @@ struct tr_rpc_server {
     uint32_t slots_waiting;
     struct tr_rpc_op shutdown_op;
     bool is_started;
-    bool is_closing;
-    bool is_shut; /* gRPC has finished its shutdown */
+    bool is_closing;  /* new calls are refused */
+    bool is_shutting; /* gRPC was told */
+    bool is_shut;     /* gRPC has finished its shutdown */
     tr_rpc_closed_fn *closed;
     void *closed_ctx;
 };
