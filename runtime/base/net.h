@@ -91,7 +91,7 @@ typedef void tr_read_fn(void *ctx, struct tr_slice bytes, const struct tr_err *e
 /* Read from the next turn on, until _read_stop, the end, or close. Again after _read_stop; while it reads, this only
  * changes the receiver. After the end was reported it must not be called. */
 void tr_stream_read_start(struct tr_stream *stream, tr_read_fn *on_read, void *ctx);
-/* No on_read after this. The other side is held back by TCP. Harmless when not reading. */
+/* No on_read after this, so a reset goes unnoticed. The other side is held back by TCP. Harmless when not reading. */
 void tr_stream_read_stop(struct tr_stream *stream);
 
 /* --- writing --------------------------------------------------------------------------------------------------------- */
@@ -110,6 +110,7 @@ struct tr_write {
     void (*cb)(struct tr_write *write); /* in, called once, on the loop thread; may free the struct, close the stream */
     struct tr_err err;                  /* out */
     struct tr_op op;                    /* private */
+    struct tr_stream *stream;           /* private, borrowed */
     size_t at;                          /* private: first slice that is not wholly written */
     size_t at_done;                     /* private: bytes of it that are */
     size_t left;                        /* private: bytes not written */
@@ -144,9 +145,10 @@ void tr_stream_close(struct tr_stream *stream, void (*on_closed)(void *ctx), voi
 /* The same, but the other side of a TCP connection sees a reset and never an orderly end. */
 void tr_stream_close_reset(struct tr_stream *stream, void (*on_closed)(void *ctx), void *ctx);
 
-/* Text of the addresses, "127.0.0.1:80" or "[::1]:80"; "" for a unix socket. Borrowed until close. */
-const char *tr_stream_peer(const struct tr_stream *stream);
-const char *tr_stream_local(const struct tr_stream *stream);
+/* Text of the addresses, "127.0.0.1:80" or "[::1]:80"; "" for a unix socket, or if the connection broke before the first
+ * question. Borrowed until close. Cost: a system call the first time. */
+const char *tr_stream_peer(struct tr_stream *stream);
+const char *tr_stream_local(struct tr_stream *stream);
 bool tr_stream_is_unix(const struct tr_stream *stream);
 struct tr_loop *tr_stream_loop(const struct tr_stream *stream);
 
