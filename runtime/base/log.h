@@ -32,8 +32,9 @@ enum tr_log_level {
 
 /* Bytes kept for a reader that is slow; lines that do not fit are dropped and counted. */
 #define TR_LOG_BACKLOG_BYTES_MAX (1024U * 1024U)
-/* Facts of one line. */
-#define TR_LOG_FIELDS_MAX 16
+/* Facts of one line, those that every line has included; and bytes of a format of facts. */
+#define TR_LOG_FIELDS_MAX 24
+#define TR_LOG_FORMAT_BYTES_MAX 512
 
 struct tr_log_sink {
     /* Set after tr_log_sink_init() and before the first line; texts are borrowed and outlive the sink. */
@@ -49,6 +50,7 @@ struct tr_log_sink {
     char host[256];
     pthread_mutex_t lock;   /* guards what follows, and keeps lines whole */
     struct tr_buf line;     /* owned; the line under way */
+    struct tr_buf facts;    /* owned; the facts of the line under way */
     struct tr_buf backlog;  /* owned; lines that the reader has not taken yet */
     uint64_t dropped_len;   /* lines lost since the last that got through */
 };
@@ -66,7 +68,7 @@ enum tr_code tr_log_sink_open(struct tr_log_sink *sink, const char *path, struct
 void tr_log_sink_flush(struct tr_log_sink *sink, int wait_ms);
 
 /*
- * Level of a name as --log-level takes it: "debug", "info", "warn", "warning", "error", "fatal", in any case.
+ * Level of a name as --log-level takes it: "debug", "info", "warn", "error", "fatal", in any case.
  * Errors: TR_INVALID with Dapr's text.
  */
 enum tr_code tr_log_level_parse(struct tr_slice name, enum tr_log_level *out_level, struct tr_err *err) TR_MUST_USE;
@@ -89,7 +91,7 @@ static inline bool tr_log_enabled(const struct tr_log *log, enum tr_log_level le
  * integer conversion becomes a number, any other a string. Use the macros below: they skip the call when the level is
  * off.
  *
- * Thread: any. Cost: one poll and one write; never waits for the reader.
+ * Thread: any. Cost: one poll and one write; does not wait for the reader. A process that logs to a pipe ignores SIGPIPE.
  */
 void tr_log_write(const struct tr_log *log, enum tr_log_level level, const char *event, const char *fields, ...)
     TR_PRINTF(4, 5);
