@@ -8,11 +8,18 @@
 #include "runtime/base/err.h"
 #include "runtime/base/slice.h"
 
+/* Memory that decoding may take: so many bytes per byte of the message, and something to begin with. Real messages stay
+ * below a quarter of it; empty entries of a map, two bytes each, would take forty times their size. */
+#define TR_WIRE_GROWTH_MAX 32U
+#define TR_WIRE_SPARE_BYTES (64U * 1024U)
+
 /*
- * Decode `bytes`; free the result with tr_wire_free(). Unknown fields are skipped.
+ * Decode `bytes`; free the result with tr_wire_free(). Unknown fields are skipped. How deep messages nest is given by the
+ * schema: no message here contains itself.
  *
  * Owns:   the result has copies of all bytes.
- * Errors: TR_INVALID "malformed <message name>".
+ * Errors: TR_INVALID "malformed <message name>"; TR_LIMIT "<message name> has too many parts".
+ * Thread: any.
  */
 TR_MUST_USE enum tr_code tr_wire_unpack(const ProtobufCMessageDescriptor *type, struct tr_slice bytes,
                                         ProtobufCMessage **out_message, struct tr_err *err);
