@@ -21,20 +21,18 @@
 #include "runtime/base/buf.h"
 #include "runtime/base/err.h"
 #include "runtime/base/heap.h"
-#include "runtime/base/list.h"
+#include "runtime/base/op.h"
 #include "runtime/base/slice.h"
 
-struct tr_loop;
 struct tr_rpc;
 struct tr_log;
-struct tr_rng;
 struct tr_placement_client; /* opaque */
 
 /* Placement addresses of one client. */
 #define TR_PLACEMENT_ADDRESSES_MAX 64
 /* Look-ups that wait at the same time; the newcomer is refused with TR_LIMIT. */
 #define TR_PLACEMENT_WAITS_MAX 100000
-/* Pause after an attempt that could not connect, or after a full circle of refusals: 0.5 s, give or take half of it. */
+/* Pause after an attempt that could not connect, or after a full circle of refusals: 0.5 s, give or take a quarter. */
 #define TR_PLACEMENT_PAUSE_LOW_MS 250
 #define TR_PLACEMENT_PAUSE_HIGH_MS 750
 
@@ -47,7 +45,7 @@ enum tr_owner {
     TR_OWNER_CLOSED,   /* the client is closing */
 };
 
-/* The owner of an actor, borrowed from the table until the next turn of the loop. */
+/* The owner of an actor, borrowed from the table until the end of this turn of the loop. */
 struct tr_owner_host {
     struct tr_slice address; /* "host:port" of the sidecar's internal gRPC port */
     struct tr_slice app_id;
@@ -82,7 +80,7 @@ struct tr_placement_events {
 struct tr_placement_client_conf {
     struct tr_loop *loop; /* borrowed, as all below */
     struct tr_rpc *rpc;
-    struct tr_log *log;
+    const struct tr_log *log;
     const struct tr_slice *addresses; /* copied; at least one, at most TR_PLACEMENT_ADDRESSES_MAX */
     size_t addresses_len;
     struct tr_slice name;   /* own "host:port", IPv6 host in brackets */
@@ -133,10 +131,9 @@ struct tr_placement_wait {
     uint64_t deadline_ms;                      /* in, loop time, 0 for none */
     void (*cb)(struct tr_placement_wait *wait); /* in, called once, on the loop thread */
     struct tr_err err;                         /* out */
-    /* private */
+    struct tr_heap_node due;                   /* private, as all below */
     struct tr_placement_client *client;
-    struct tr_link link;
-    struct tr_heap_node due;
+    struct tr_op op;
 };
 void tr_placement_wait_start(struct tr_placement_client *client, struct tr_placement_wait *wait);
 void tr_placement_wait_cancel(struct tr_placement_wait *wait);
@@ -145,7 +142,7 @@ void tr_placement_wait_cancel(struct tr_placement_wait *wait);
 void tr_placement_update_done(struct tr_placement_client *client, uint64_t token);
 void tr_placement_lost_done(struct tr_placement_client *client, uint64_t token);
 
-/* For the metadata: a stream is open and reported; an unlock was ever seen; version of the present table (0: none). */
+/* For the metadata: a stream is open and reported; an unlock was seen on it; version of the last table (0: none). */
 bool tr_placement_is_connected(const struct tr_placement_client *client);
 bool tr_placement_is_ready(const struct tr_placement_client *client);
 uint64_t tr_placement_table_version(const struct tr_placement_client *client);

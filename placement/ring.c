@@ -81,6 +81,16 @@ void tr_ring_cache_sweep(struct tr_ring_cache *cache)
     cache->generation++;
 }
 
+void tr_ring_cache_keep(struct tr_ring_cache *cache, const struct tr_ring *ring)
+{
+    for (size_t i = 0; i < ring->hosts_len; i++) {
+        struct cached_points *points = tr_map_get(&cache->hosts, ring->hosts[i].name);
+        if (points != NULL) {
+            points->generation = cache->generation;
+        }
+    }
+}
+
 /* The hashes of `name`, from the cache or new. With `*out_is_owned` the caller frees them. */
 static struct cached_points *points_of(struct tr_ring_cache *cache, struct tr_slice name,
                                        int64_t factor, bool *out_is_owned)

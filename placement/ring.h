@@ -37,7 +37,7 @@ struct tr_ring_cache {
     uint64_t generation;
 };
 void tr_ring_cache_fini(struct tr_ring_cache *cache);
-/* Forget every host that no ring was built with since the last sweep. */
+/* Forget every host that is in no ring that was built with the cache, or kept, since the last sweep. */
 void tr_ring_cache_sweep(struct tr_ring_cache *cache);
 
 /*
@@ -52,6 +52,9 @@ void tr_ring_cache_sweep(struct tr_ring_cache *cache);
 enum tr_code tr_ring_new(struct tr_ring_cache *cache, const struct tr_ring_host *hosts,
                          size_t hosts_len, int64_t factor, struct tr_ring **out_ring,
                          struct tr_err *err) TR_MUST_USE;
+/* A ring that was built before stays in use: its hosts survive the next sweep. */
+void tr_ring_cache_keep(struct tr_ring_cache *cache, const struct tr_ring *ring);
+
 struct tr_ring *tr_ring_ref(struct tr_ring *ring);
 /* Drop one reference and leave NULL behind; NULL is accepted. */
 void tr_ring_unref(struct tr_ring **ring);

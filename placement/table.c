@@ -130,6 +130,9 @@ static enum tr_code ring_of_hosts(struct decoding *d, struct tr_ring **out_ring,
         ring = tr_map_get(&d->previous->rings, key);
         if (ring != NULL) {
             (void)tr_map_put(&d->table->rings, key, tr_ring_ref(ring));
+            if (d->cache != NULL) {
+                tr_ring_cache_keep(d->cache, ring);
+            }
         }
     }
     if (ring == NULL) {
