@@ -420,6 +420,16 @@ static bool parse_date(struct tr_slice rest, struct tr_date *date)
            take_offset(&rest, &date->offset_s);
 }
 
+bool tr_date_parse(struct tr_slice text, struct tr_date *out_date)
+{
+    struct tr_date date = { 0 };
+    if (!parse_date(text, &date)) {
+        return false;
+    }
+    *out_date = date;
+    return true;
+}
+
 enum tr_code tr_time_parse(struct tr_slice text, int64_t *out_unix_ns, int *out_offset_s, struct tr_err *err)
 {
     struct tr_date date = { 0 };

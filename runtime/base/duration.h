@@ -60,6 +60,9 @@ bool tr_date_join(const struct tr_date *date, int64_t *out_unix_ns);
  */
 bool tr_date_add(const struct tr_date *date, int64_t years, int64_t months, int64_t days, int64_t *out_unix_ns);
 
+/* Parse RFC 3339 as tr_time_parse() does, for years beyond 64-bit nanoseconds too. False for anything else. */
+bool tr_date_parse(struct tr_slice text, struct tr_date *out_date);
+
 /*
  * Parse RFC 3339 with an optional fraction: "2026-08-02T10:00:00.5+02:00". `out_offset_s` may be NULL.
  *
