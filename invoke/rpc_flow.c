@@ -1,13 +1,13 @@
 /*
  * The two directions of a stream: one message at a time each way, the same for client and server.
  *
- * A receive ends with a message or without one. Without one there are two cases, a half-close and a lost call. The client
- * need not tell them apart, its final status does; the server asks gRPC.
+ * A receive ends with a message or without one. gRPC gives "no message" both for a half-close and for a lost call. The
+ * client need not tell them apart, its final status does. The server must: it waits until the queue has been emptied,
+ * because the notice of the loss comes out of it together with the empty receive.
  */
 #include "invoke/rpc_int.h"
 
 #include <grpc/byte_buffer.h>
-#include <grpc/grpc.h>
 
 /* Read the message that came; sets the outcome. */
 static void fill_message(struct tr_rpc_flow *flow, struct tr_rpc_recv *recv)
@@ -40,17 +40,30 @@ static void finish_recv(struct tr_rpc_flow *flow)
     flow->on_idle(flow);
 }
 
-static void on_received(struct tr_rpc_op *op, bool ok)
+static void on_end_settled(struct tr_rpc_op *op, bool ok)
 {
+    (void)ok;
     struct tr_rpc_flow *flow = TR_CONTAINER_OF(op, struct tr_rpc_flow, recv_op);
-    const bool is_lost = !ok || flow->is_canceled || flow->is_over ||
-                         grpc_call_failed_before_recv_message(flow->call) != 0;
-    if (flow->in != NULL) {
-        fill_message(flow, flow->recv);
-    } else if (flow->is_server && is_lost) {
+    if (flow->is_server && flow->is_canceled) {
         (void)tr_err_set(&flow->recv->err, TR_CANCELED, "the call is over");
     }
     finish_recv(flow);
+}
+
+static void on_received(struct tr_rpc_op *op, bool ok)
+{
+    struct tr_rpc_flow *flow = TR_CONTAINER_OF(op, struct tr_rpc_flow, recv_op);
+    if (!ok) {
+        flow->is_canceled = true;
+    }
+    if (flow->in != NULL) {
+        fill_message(flow, flow->recv);
+        finish_recv(flow);
+    } else if (flow->is_server && !flow->is_canceled) {
+        tr_rpc_op_post(flow->rpc, &flow->recv_op, on_end_settled, true);
+    } else {
+        on_end_settled(op, true);
+    }
 }
 
 void tr_rpc_flow_recv(struct tr_rpc_flow *flow, struct tr_rpc_recv *recv)
@@ -65,7 +78,8 @@ void tr_rpc_flow_recv(struct tr_rpc_flow *flow, struct tr_rpc_recv *recv)
         .data.recv_message.recv_message = &flow->in,
     };
     if (flow->is_over) {
-        tr_rpc_op_post(flow->rpc, &flow->recv_op, on_received, false);
+        flow->is_canceled = true;
+        tr_rpc_op_post(flow->rpc, &flow->recv_op, on_end_settled, true);
         return;
     }
     tr_rpc_op_batch(flow->rpc, flow->call, &op, 1, &flow->recv_op, on_received);

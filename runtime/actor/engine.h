@@ -52,6 +52,8 @@ struct tr_remote_call;
 #define TR_ACTOR_CALLS_MAX 100000
 /* Timers of one sidecar; a further one is refused with TR_LIMIT. */
 #define TR_ACTOR_TIMERS_MAX 1000000
+/* Deactivation calls to the app at a time; the others wait. */
+#define TR_ACTOR_DEACTIVATIONS_MAX 256
 /* Defaults. Source: Dapr pkg/actors/api/config.go. */
 #define TR_ACTOR_IDLE_MS  UINT64_C(3600000)
 #define TR_ACTOR_DRAIN_MS UINT64_C(2000)

@@ -152,7 +152,6 @@ void tr_turn_leave(struct tr_turns *turns, struct tr_turn *turn, struct tr_link 
 
 void tr_turns_hold(struct tr_turns *turns)
 {
-    tr_assert(turns->running_len == 0);
     turns->is_held = true;
 }
 

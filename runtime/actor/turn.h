@@ -75,7 +75,7 @@ enum tr_turn_verdict tr_turn_enter(struct tr_turns *turns, struct tr_turn *turn,
  */
 void tr_turn_leave(struct tr_turns *turns, struct tr_turn *turn, struct tr_link *start);
 
-/* Let nothing start until tr_turns_resume(); nothing may be running. */
+/* Let no further flight start until tr_turns_resume(). What runs goes on, and its chain may still join it. */
 void tr_turns_hold(struct tr_turns *turns);
 /* The first flight may run: its turns are appended to `start`. */
 void tr_turns_resume(struct tr_turns *turns, struct tr_link *start);
