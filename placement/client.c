@@ -151,7 +151,11 @@ static void drop_held_order(struct tr_placement_client *client)
     }
 }
 
-/* Hold everything. Types that were held are forgotten: the next update tells anew which ones change. */
+/*
+ * Hold everything, and forget the table: while we are away others may own what was ours and give it up again, so the next
+ * table changes every type, even if it equals the last one. (The reference compares with the last one, and two hosts may
+ * then run one actor until the unlock.)
+ */
 static void lose_stream(struct tr_placement_client *client)
 {
     bool had_table = client->has_table;
@@ -164,6 +168,7 @@ static void lose_stream(struct tr_placement_client *client)
     client->locks_len = 0;
     client->update_token = 0;
     drop_held_order(client);
+    tr_table_unref(&client->table);
     tr_timer_stop(&client->limit);
     tr_map_fini(&client->held);
     if (had_table && !client->is_closing && client->conf.events.on_lost != NULL) {

@@ -8,8 +8,8 @@
  *
  * Ownership during a round: `lock` stops nothing. With `update` the new table counts at once; types whose ring changed
  * are held from then until `unlock`, and the update is acknowledged only after the engine has drained and deactivated
- * what it lost. Types that did not change are never held. When the stream is lost everything is held until the next
- * update, and the engine halts all actors.
+ * what it lost. Types that did not change are never held. When the stream is lost everything is held until the unlock of
+ * the next one, and the engine halts all actors.
  *
  * Source: Dapr pkg/actors/internal/placement; placement specification, section 11.
  */
@@ -61,7 +61,7 @@ struct tr_placement_events {
     void (*on_lock)(void *ctx, uint64_t version);
     /*
      * A new table counts. `types` are those whose ring changed and which are held from now on (all types of the table on
-     * the first one). Drain their turns, deactivate the actors that tr_placement_owns() denies, then call
+     * the first one of a stream). Drain their turns, deactivate the actors that tr_placement_owns() denies, then call
      * tr_placement_update_done(client, token). A lost stream makes the token void: its done call is then ignored.
      * `types` is good until the call returns.
      */

@@ -56,7 +56,7 @@ struct tr_placement_client {
     bool has_held_order;
     struct tr_order_in held_order; /* read ahead, while the engine works on an update or a loss */
 
-    struct tr_table *table; /* owned; also of a lost stream, to tell later what changed */
+    struct tr_table *table; /* owned; NULL without has_table */
     struct tr_ring_cache cache;
     struct tr_map held;     /* types that changed since the last unlock -> client */
     uint64_t tokens;
