@@ -173,9 +173,7 @@ void http_conn_tick(struct http_conn *conn)
         conn->moved_ms = now_ms;
     }
     const uint64_t idle_ms = conn->is_shut ? HTTP_CLOSING_MS : conn->env->conf.idle_ms;
-    const bool waits_for_client = pending > 0 || conn->is_shut ||
-                                  (conn->is_reading && conn->proto->has_exchange(conn) && conn->proto == &http_h1 &&
-                                   !conn->h1.is_message_done);
+    const bool waits_for_client = pending > 0 || conn->is_shut || conn->proto->waits_for_client(conn);
     if (idle_ms != 0 && waits_for_client && now_ms >= conn->moved_ms + idle_ms) {
         http_conn_cut(conn);
     } else if (!conn->is_shut && conn->deadline_ms != 0 && now_ms >= conn->deadline_ms) {
@@ -288,5 +286,6 @@ const struct http_proto http_sniffing = {
     .on_deadline = sniff_end,
     .drain = sniff_end,
     .has_exchange = sniff_has_exchange,
+    .waits_for_client = sniff_has_exchange,
     .fini = sniff_nothing,
 };

@@ -25,6 +25,7 @@
 #define HTTP_COPY_MAX    (8U * 1024U)   /* pieces up to this size are gathered in `out`, larger ones written from where they are */
 #define HTTP_KEEP_MAX    (16U * 1024U)  /* capacity of a buffer that is kept for the next request */
 #define HTTP_TRAILER_MAX (8U * 1024U)   /* bytes of chunk extensions and trailers in one request */
+#define HTTP_METHOD_MAX  24U           /* bytes of a method that HTTP/2 knows nothing of */
 #define HTTP_PEER_MAX    64U           /* bytes of an address as text, with its NUL */
 #define HTTP_CLOSING_MS  10000U         /* how long a closing connection may take to send its last bytes */
 
@@ -103,10 +104,12 @@ struct http_exchange {
     /* HTTP/2. */
     int32_t stream_id;
     bool stream_gone;  /* closed on the wire */
-    bool is_deferred;  /* nghttp2 waits for more of the answer */
-    bool is_reset_sent;
-    bool is_refused;   /* the headers were over a limit: never shown to the handler */
-    size_t head_bytes; /* of the headers, for the limit */
+    bool is_sent;      /* the end of the answer has left */
+    bool is_deferred;  /* the session waits for more of the answer */
+    bool is_open;      /* the handler has it */
+    int refused_status;    /* the head is over a limit or malformed: never shown to the handler */
+    size_t head_bytes;     /* of the headers, for the limit */
+    char method[HTTP_METHOD_MAX]; /* text of an unknown method */
     struct tr_buf stash;   /* owned: parsed body that the handler has not taken */
     struct tr_buf pieces;  /* owned: of the answer, waiting for the client's window */
     size_t pieces_at;      /* what of it has been sent */
@@ -151,6 +154,8 @@ struct http_proto {
     void (*on_deadline)(struct http_conn *conn); /* conn->deadline_ms has passed */
     void (*drain)(struct http_conn *conn);       /* env->is_draining became true */
     bool (*has_exchange)(const struct http_conn *conn);
+    /* Must the client send or take bytes before anything goes on? */
+    bool (*waits_for_client)(const struct http_conn *conn);
     void (*fini)(struct http_conn *conn);
 
     /* The answer; never called for an exchange whose client has gone. */
@@ -251,7 +256,7 @@ size_t http_conn_pending(const struct http_conn *conn);
 void http_conn_become_h1(struct http_conn *conn);
 /* Prior knowledge. */
 void http_conn_become_h2(struct http_conn *conn);
-/* After an upgrade request in conn->h1.ex whose settings are `settings`; false if they are malformed. */
+/* After an upgrade request, which conn->h1.ex holds; false if its settings are malformed. */
 bool http_conn_upgrade_h2(struct http_conn *conn);
 /* Does the request in conn->h1.ex ask for HTTP/2 in a way we follow? */
 bool http_h2_is_upgrade(const struct http_exchange *ex);

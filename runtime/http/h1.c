@@ -593,6 +593,12 @@ static bool h1_has_exchange(const struct http_conn *conn)
     return conn->h1.state == H1_OPEN;
 }
 
+static bool h1_waits_for_client(const struct http_conn *conn)
+{
+    const struct http_h1_conn *h1 = &conn->h1;
+    return h1->state == H1_OPEN && !h1->is_message_done && conn->data.len == 0 && http_exchange_takes_body(&h1->ex);
+}
+
 static void h1_fini(struct http_conn *conn)
 {
     http_exchange_fini(&conn->h1.ex);
@@ -614,6 +620,7 @@ const struct http_proto http_h1 = {
     .on_deadline = h1_on_deadline,
     .drain = h1_drain,
     .has_exchange = h1_has_exchange,
+    .waits_for_client = h1_waits_for_client,
     .fini = h1_fini,
     .respond = h1_respond,
     .start = h1_start,

@@ -89,10 +89,12 @@ void core_fini(struct core *core)
     }
     http_conn_closed(&core->conn);
     core_run(core);
-    if (!http_conn_is_over(&core->conn) && core->ex != NULL) {
-        tr_http_exchange_abort(core->ex);
-        core_run(core);
+    for (unsigned i = 0; i < core->held_len; i++) {
+        if (core->held[i] != NULL) {
+            tr_http_exchange_abort(core->held[i]);
+        }
     }
+    core_run(core);
     assert_true(http_conn_is_over(&core->conn));
     assert_int_equal(core->env.exchanges, 0);
     http_conn_fini(&core->conn);
@@ -222,6 +224,8 @@ void handler_hold(void *ctx, struct tr_http_exchange *ex)
     struct core *core = ctx;
     core->requests++;
     core->ex = ex;
+    assert_true(core->held_len < CORE_HELD_MAX);
+    core->held[core->held_len++] = ex;
     ex->user = core;
     ex->on_abort = log_abort;
     ex->on_close = log_close;
@@ -240,6 +244,9 @@ void log_close(struct tr_http_exchange *ex)
     tr_buf_add_str(&core->log, "close\n");
     if (core->ex == ex) {
         core->ex = NULL;
+    }
+    for (unsigned i = 0; i < core->held_len; i++) {
+        core->held[i] = core->held[i] == ex ? NULL : core->held[i];
     }
 }
 

@@ -7,6 +7,8 @@
 
 #include "runtime/http/conn.h"
 
+#define CORE_HELD_MAX 64U
+
 struct core {
     struct http_env env;
     struct http_conn conn;
@@ -20,6 +22,8 @@ struct core {
     bool is_closed;
     bool is_woken;
     struct tr_http_exchange *ex; /* the latest */
+    struct tr_http_exchange *held[CORE_HELD_MAX]; /* by handler_hold, NULL once closed */
+    unsigned held_len;
     unsigned requests;
 };
 
