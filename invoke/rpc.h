@@ -31,8 +31,8 @@ struct tr_loop;
 struct tr_rpc;
 
 /*
- * TLS credentials, made in invoke/rpc_creds.h; NULL wherever a `creds` field is means cleartext. Channels and servers
- * take their own reference, so the owner may free its own at any time.
+ * Credentials of one process for TLS, for channels, servers or both. NULL wherever a `creds` field is means cleartext.
+ * Channels and servers take their own reference, so the owner may free its own at any time.
  */
 struct tr_rpc_creds;
 
