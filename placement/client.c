@@ -16,17 +16,6 @@
 
 /* --- names -------------------------------------------------------------------------------------------------------- */
 
-/* Split "host:port" at the last colon. */
-static void split_address(struct tr_slice address, struct tr_slice *out_host, struct tr_slice *out_port)
-{
-    size_t at = address.len;
-    while (at > 0 && address.ptr[at - 1] != ':') {
-        at--;
-    }
-    *out_host = tr_slice(address.ptr, at == 0 ? address.len : at - 1);
-    *out_port = at == 0 ? tr_slice(address.ptr, 0) : tr_slice_skip(address, at);
-}
-
 static bool is_loopback(struct tr_slice host)
 {
     return tr_slice_eq_str(host, "localhost") || tr_slice_eq_str(host, "127.0.0.1") ||
@@ -41,7 +30,7 @@ static bool is_local(const struct tr_placement_client *client, struct tr_slice a
     }
     struct tr_slice host;
     struct tr_slice port;
-    split_address(address, &host, &port);
+    tr_address_split(address, &host, &port);
     return is_loopback(host) && is_loopback(client->own_host) && tr_slice_eq(port, client->own_port);
 }
 
@@ -119,18 +108,48 @@ static uint64_t pause_ms(struct tr_placement_client *client)
     return tr_rng_between(&client->rng, TR_PLACEMENT_PAUSE_LOW_MS, TR_PLACEMENT_PAUSE_HIGH_MS);
 }
 
-static void on_retry(struct tr_timer *timer)
+static void attempt(struct tr_placement_client *client, const char *address)
 {
-    struct tr_placement_client *client = TR_CONTAINER_OF(timer, struct tr_placement_client, retry);
-    tr_assert(client->attempt == NULL);
-    const char *address = client->addresses[client->address_at];
-    client->address_at = (client->address_at + 1) % client->addresses_len;
-    tr_log_debug(client->conf.log, "Attempting to connect to placement", "address=%s", address);
     struct tr_err err;
+    tr_log_debug(client->conf.log, "Attempting to connect to placement", "address=%s", address);
     if (tr_placement_attempt_start(client, address, &err) != TR_OK) {
         tr_log_error(client->conf.log, "Failed to connect to placement service. Retrying...", "error=%s", err.msg);
         retry_after(client, pause_ms(client));
     }
+}
+
+static void on_resolved(struct tr_resolve *resolve)
+{
+    struct tr_placement_client *client = TR_CONTAINER_OF(resolve, struct tr_placement_client, resolve);
+    client->attempts_len--;
+    if (client->is_closing) {
+        tr_placement_client_check_closed(client);
+        return;
+    }
+    if (resolve->err.code != TR_OK) {
+        tr_log_error(client->conf.log, "Failed to connect to placement service. Retrying...", "error=%s",
+                     resolve->err.msg);
+        retry_after(client, pause_ms(client));
+        return;
+    }
+    client->circle_len = resolve->addresses_len;
+    client->address_at %= resolve->addresses_len;
+    attempt(client, resolve->addresses[client->address_at++]);
+}
+
+static void on_retry(struct tr_timer *timer)
+{
+    struct tr_placement_client *client = TR_CONTAINER_OF(timer, struct tr_placement_client, retry);
+    tr_assert(client->attempt == NULL);
+    if (client->conf.is_resolved_each_time) {
+        client->attempts_len++;
+        client->resolve.name = tr_slice_str(client->addresses[0]);
+        client->resolve.cb = on_resolved;
+        tr_resolve_start(client->conf.loop, &client->resolve);
+        return;
+    }
+    client->address_at %= client->addresses_len;
+    attempt(client, client->addresses[client->address_at++]);
 }
 
 void tr_placement_client_on_reported(struct tr_placement_client *client)
@@ -220,7 +239,7 @@ void tr_placement_client_on_end(struct tr_placement_client *client, int status, 
     }
     client->refusals_len++;
     bool is_unreachable = status == TR_RPC_UNAVAILABLE;
-    bool is_full_circle = client->refusals_len % client->addresses_len == 0;
+    bool is_full_circle = client->refusals_len % client->circle_len == 0;
     retry_after(client, is_unreachable || is_full_circle ? pause_ms(client) : 0);
 }
 
@@ -498,7 +517,8 @@ enum tr_code tr_placement_client_new(const struct tr_placement_client_conf *conf
     for (size_t i = 0; i < conf->addresses_len; i++) {
         client->addresses[client->addresses_len++] = tr_xstrdup(conf->addresses[i]);
     }
-    split_address(client->conf.name, &client->own_host, &client->own_port);
+    client->circle_len = client->addresses_len;
+    tr_address_split(client->conf.name, &client->own_host, &client->own_port);
     tr_rng_init_system(&client->rng);
     tr_timer_init(&client->retry, conf->loop, on_retry);
     tr_timer_init(&client->limit, conf->loop, on_limit);

@@ -83,6 +83,11 @@ struct tr_placement_client_conf {
     const struct tr_log *log;
     const struct tr_slice *addresses; /* copied; at least one, at most TR_PLACEMENT_ADDRESSES_MAX */
     size_t addresses_len;
+    /*
+     * Kubernetes: only the first address counts; its name is looked up before every attempt, and the answers are used
+     * in turn, since the name of a headless service stands for all its pods.
+     */
+    bool is_resolved_each_time;
     struct tr_slice name;   /* own "host:port", IPv6 host in brackets */
     struct tr_slice app_id;
     struct tr_slice ns;

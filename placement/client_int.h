@@ -3,6 +3,7 @@
 #define TR_PLACEMENT_CLIENT_INT_H
 
 #include "placement/client.h"
+#include "placement/resolve.h"
 #include "placement/table.h"
 #include "placement/wire.h"
 #include "runtime/base/log.h"
@@ -28,7 +29,9 @@ struct tr_placement_client {
     struct tr_buf texts;                  /* owned: name, app id, namespace */
     char *addresses[TR_PLACEMENT_ADDRESSES_MAX]; /* owned */
     size_t addresses_len;
-    size_t address_at;                    /* next to try */
+    size_t address_at;                    /* next to try, modulo the number of addresses */
+    size_t circle_len;                    /* addresses there are, as far as known */
+    struct tr_resolve resolve;            /* under way it counts as an attempt */
     struct tr_slice own_host;             /* of the name, with brackets */
     struct tr_slice own_port;
     struct tr_rng rng;

@@ -754,6 +754,40 @@ static void a_sidecar_waits_for_a_server_that_is_not_there_yet(void **state)
     (void)state;
 }
 
+static void a_name_may_be_looked_up_for_every_attempt(void **state)
+{
+    struct service *s = service_begin(8000);
+    static const char *const names[] = { "127.0.0.1", "no.such.name.invalid" };
+    const char *port = strchr(s->f.target, ':');
+    for (size_t i = 0; i < TR_ARRAY_LEN(names); i++) {
+        char name[64];
+        (void)snprintf(name, sizeof(name), "%s%s", i == 0 ? names[0] : "", i == 0 ? port : names[1]);
+        const struct tr_slice address = tr_slice_str(name);
+        struct sidecar *c = &s->sidecars[s->sidecars_len++];
+        const struct tr_placement_client_conf conf = {
+            .loop = s->f.loop,
+            .rpc = s->f.rpc,
+            .log = &s->log,
+            .addresses = &address,
+            .addresses_len = 1,
+            .is_resolved_each_time = true,
+            .name = TR_SLICE_LIT("h:1"),
+            .app_id = TR_SLICE_LIT("app"),
+            .ns = TR_SLICE_LIT("default"),
+            .round_limit_ms = 30000,
+            .events = { on_lock, on_update, on_unlock, on_lost, on_ready },
+            .ctx = c,
+        };
+        struct tr_err err;
+        assert_int_equal(tr_placement_client_new(&conf, &c->client, &err), TR_OK);
+        tr_placement_client_start(c->client);
+    }
+    fixture_wait_count(&s->f, &s->sidecars[0].readies, 1);
+    assert_int_equal(s->sidecars[1].readies, 0); /* goes on trying, and can still be closed */
+    service_end(s);
+    (void)state;
+}
+
 static void a_server_that_stops_loses_its_sidecars_and_says_so(void **state)
 {
     struct service *s = service_begin(8000);
@@ -877,6 +911,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_silent_peer_is_closed_with_the_limit_in_the_text),
         cmocka_unit_test(a_refused_sidecar_goes_on_to_the_leader),
         cmocka_unit_test(a_sidecar_waits_for_a_server_that_is_not_there_yet),
+        cmocka_unit_test(a_name_may_be_looked_up_for_every_attempt),
         cmocka_unit_test(a_server_that_stops_loses_its_sidecars_and_says_so),
         cmocka_unit_test(state_and_gauges_show_the_hosts),
         cmocka_unit_test(loopback_names_with_one_port_are_one_host),
