@@ -17,7 +17,8 @@ static double now_ns(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static double build_ms(struct tr_ring_cache *cache, const struct tr_ring_host *hosts, struct tr_ring **ring)
+static double build_ms(struct tr_ring_cache *cache, const struct tr_ring_host *hosts,
+                       struct tr_ring **ring)
 {
     struct tr_err err;
     tr_ring_unref(ring);
@@ -35,7 +36,8 @@ int main(void)
     static struct tr_ring_host hosts[HOSTS];
     for (int i = 0; i < HOSTS; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "10.0.%d.%d:50002", i / 250, i % 250);
-        hosts[i] = (struct tr_ring_host){ .name = tr_slice_str(names[i]), .app_id = TR_SLICE_LIT("app") };
+        hosts[i] =
+            (struct tr_ring_host){ .name = tr_slice_str(names[i]), .app_id = TR_SLICE_LIT("app") };
     }
     struct tr_ring_cache cache = { 0 };
     struct tr_ring *ring = NULL;
@@ -50,9 +52,10 @@ int main(void)
         used += tr_ring_lookup(ring, tr_slice(id, (size_t)len))->name.len;
     }
     double lookup_ns = (now_ns() - start) / LOOKUPS;
-    (void)printf("{\"bench\":\"ring\",\"hosts\":%d,\"factor\":%d,\"lookup_ns\":%.0f,\"build_ms\":%.1f,"
-                 "\"build_cached_ms\":%.1f,\"check\":%zu}\n",
-                 HOSTS, FACTOR, lookup_ns, fresh_ms, cached_ms, used);
+    (void)printf(
+        "{\"bench\":\"ring\",\"hosts\":%d,\"factor\":%d,\"lookup_ns\":%.0f,\"build_ms\":%.1f,"
+        "\"build_cached_ms\":%.1f,\"check\":%zu}\n",
+        HOSTS, FACTOR, lookup_ns, fresh_ms, cached_ms, used);
     tr_ring_unref(&ring);
     tr_ring_cache_fini(&cache);
     return 0;

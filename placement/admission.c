@@ -8,14 +8,15 @@ bool tr_admission_may_host(struct tr_slice type, struct tr_slice app_id, struct 
     while (parts_len < TR_ARRAY_LEN(parts) && tr_slice_split(&type, '.', &parts[parts_len])) {
         parts_len++;
     }
-    if (parts_len < 2 || !tr_slice_eq_str(parts[0], "dapr") || !tr_slice_eq_str(parts[1], "internal")) {
+    if (parts_len < 2 || !tr_slice_eq_str(parts[0], "dapr") ||
+        !tr_slice_eq_str(parts[1], "internal")) {
         return true;
     }
     return parts_len == 4 && tr_slice_eq(parts[2], ns) && tr_slice_eq(parts[3], app_id);
 }
 
-static enum tr_code check_identity(const struct tr_admission_peer *peer, const struct tr_host *message,
-                                   struct tr_err *err)
+static enum tr_code check_identity(const struct tr_admission_peer *peer,
+                                   const struct tr_host *message, struct tr_err *err)
 {
     if (!peer->is_tls) {
         return TR_OK;
@@ -26,9 +27,10 @@ static enum tr_code check_identity(const struct tr_admission_peer *peer, const s
                           TR_SLICE_ARG(message->id), TR_SLICE_ARG(peer->app_id));
     }
     if (!tr_slice_eq(message->ns, peer->ns)) {
-        return tr_err_set(err, TR_PERMISSION,
-                          "provided client namespace %.*s doesn't match the one in the SPIFFE ID (%.*s)",
-                          TR_SLICE_ARG(message->ns), TR_SLICE_ARG(peer->ns));
+        return tr_err_set(
+            err, TR_PERMISSION,
+            "provided client namespace %.*s doesn't match the one in the SPIFFE ID (%.*s)",
+            TR_SLICE_ARG(message->ns), TR_SLICE_ARG(peer->ns));
     }
     return TR_OK;
 }
@@ -49,7 +51,8 @@ enum tr_code tr_admission_check(const struct tr_admission_peer *peer, const stru
     enum tr_code rc = check_identity(peer, message, err);
     for (size_t i = 0; rc == TR_OK && i < message->types_len; i++) {
         if (!tr_admission_may_host(message->types[i], message->id, message->ns)) {
-            rc = tr_err_set(err, TR_PERMISSION, "entity %.*s is not allowed for app ID %.*s in namespace %.*s",
+            rc = tr_err_set(err, TR_PERMISSION,
+                            "entity %.*s is not allowed for app ID %.*s in namespace %.*s",
                             TR_SLICE_ARG(message->types[i]), TR_SLICE_ARG(message->id),
                             TR_SLICE_ARG(message->ns));
         }

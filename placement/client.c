@@ -14,86 +14,6 @@
 #include "invoke/rpc.h"
 #include "placement/client_int.h"
 
-/* --- names -------------------------------------------------------------------------------------------------------- */
-
-static bool is_loopback(struct tr_slice host)
-{
-    return tr_slice_eq_str(host, "localhost") || tr_slice_eq_str(host, "127.0.0.1") ||
-           tr_slice_eq_str(host, "::1") || tr_slice_eq_str(host, "[::1]");
-}
-
-/* Source: Dapr pkg/actors/internal/placement/loops, IsActorLocal. */
-static bool is_local(const struct tr_placement_client *client, struct tr_slice address)
-{
-    if (tr_slice_eq(address, client->conf.name)) {
-        return true;
-    }
-    struct tr_slice host;
-    struct tr_slice port;
-    tr_address_split(address, &host, &port);
-    return is_loopback(host) && is_loopback(client->own_host) && tr_slice_eq(port, client->own_port);
-}
-
-/* --- look-ups ----------------------------------------------------------------------------------------------------- */
-
-bool tr_placement_is_held_back(const struct tr_placement_client *client, struct tr_slice type)
-{
-    return !client->has_table || (client->held.len > 0 && tr_map_get(&client->held, type) != NULL);
-}
-
-static const struct tr_ring_host *owner_of(const struct tr_placement_client *client, struct tr_slice type,
-                                           struct tr_slice id)
-{
-    const struct tr_ring *ring = tr_table_ring(client->table, type);
-    return ring == NULL ? NULL : tr_ring_lookup(ring, id);
-}
-
-enum tr_owner tr_placement_lookup(const struct tr_placement_client *client, struct tr_slice type,
-                                  struct tr_slice id, struct tr_owner_host *out_host)
-{
-    tr_loop_assert(client->conf.loop);
-    if (client->is_closing) {
-        return TR_OWNER_CLOSED;
-    }
-    if (!client->has_table) {
-        return TR_OWNER_NO_TABLE;
-    }
-    if (tr_placement_is_held_back(client, type)) {
-        return TR_OWNER_LOCKED;
-    }
-    const struct tr_ring_host *host = owner_of(client, type, id);
-    if (host == NULL) {
-        return TR_OWNER_NONE;
-    }
-    *out_host = (struct tr_owner_host){ .address = host->name, .app_id = host->app_id };
-    return is_local(client, host->name) ? TR_OWNER_LOCAL : TR_OWNER_REMOTE;
-}
-
-bool tr_placement_owns(const struct tr_placement_client *client, struct tr_slice type, struct tr_slice id)
-{
-    tr_loop_assert(client->conf.loop);
-    if (!client->has_table) {
-        return false;
-    }
-    const struct tr_ring_host *host = owner_of(client, type, id);
-    return host != NULL && is_local(client, host->name);
-}
-
-bool tr_placement_is_connected(const struct tr_placement_client *client)
-{
-    return client->is_connected;
-}
-
-bool tr_placement_is_ready(const struct tr_placement_client *client)
-{
-    return client->is_ready;
-}
-
-uint64_t tr_placement_table_version(const struct tr_placement_client *client)
-{
-    return client->table == NULL ? 0 : tr_table_version(client->table);
-}
-
 /* --- connecting --------------------------------------------------------------------------------------------------- */
 
 static void retry_after(struct tr_placement_client *client, uint64_t pause_ms)
@@ -113,22 +33,24 @@ static void attempt(struct tr_placement_client *client, const char *address)
     struct tr_err err;
     tr_log_debug(client->conf.log, "Attempting to connect to placement", "address=%s", address);
     if (tr_placement_attempt_start(client, address, &err) != TR_OK) {
-        tr_log_error(client->conf.log, "Failed to connect to placement service. Retrying...", "error=%s", err.msg);
+        tr_log_error(client->conf.log, "Failed to connect to placement service. Retrying...",
+                     "error=%s", err.msg);
         retry_after(client, pause_ms(client));
     }
 }
 
 static void on_resolved(struct tr_resolve *resolve)
 {
-    struct tr_placement_client *client = TR_CONTAINER_OF(resolve, struct tr_placement_client, resolve);
+    struct tr_placement_client *client =
+        TR_CONTAINER_OF(resolve, struct tr_placement_client, resolve);
     client->attempts_len--;
     if (client->is_closing) {
         tr_placement_client_check_closed(client);
         return;
     }
     if (resolve->err.code != TR_OK) {
-        tr_log_error(client->conf.log, "Failed to connect to placement service. Retrying...", "error=%s",
-                     resolve->err.msg);
+        tr_log_error(client->conf.log, "Failed to connect to placement service. Retrying...",
+                     "error=%s", resolve->err.msg);
         retry_after(client, pause_ms(client));
         return;
     }
@@ -155,8 +77,10 @@ static void on_retry(struct tr_timer *timer)
 void tr_placement_client_on_reported(struct tr_placement_client *client)
 {
     client->is_connected = true;
-    if (client->refusals_len == 0) { /* in a circle of refusals nobody wants to read this each time */
-        tr_log_info(client->conf.log, "Connected to placement service", "types=%zu", client->types_len);
+    if (client->refusals_len ==
+        0) { /* in a circle of refusals nobody wants to read this each time */
+        tr_log_info(client->conf.log, "Connected to placement service", "types=%zu",
+                    client->types_len);
     }
 }
 
@@ -220,8 +144,8 @@ static bool is_refusal(int status, struct tr_slice message)
            memmem(message.ptr, message.len, text, sizeof(text) - 1) != NULL;
 }
 
-void tr_placement_client_on_end(struct tr_placement_client *client, int status, struct tr_slice message,
-                                bool had_order)
+void tr_placement_client_on_end(struct tr_placement_client *client, int status,
+                                struct tr_slice message, bool had_order)
 {
     if (client->is_closing) {
         client->attempt = NULL;
@@ -229,8 +153,8 @@ void tr_placement_client_on_end(struct tr_placement_client *client, int status, 
     }
     bool is_routine = is_refusal(status, message);
     TR_LOG_AT(client->conf.log, is_routine ? TR_LOG_DEBUG : TR_LOG_INFO,
-              "Placement stream closed. Reconnecting...", "status=%s error=%.*s", tr_grpc_status_name(status),
-              TR_SLICE_ARG(message));
+              "Placement stream closed. Reconnecting...", "status=%s error=%.*s",
+              tr_grpc_status_name(status), TR_SLICE_ARG(message));
     lose_stream(client);
     if (had_order) {
         client->refusals_len = 0;
@@ -246,7 +170,8 @@ void tr_placement_client_on_end(struct tr_placement_client *client, int status, 
 /* --- orders ------------------------------------------------------------------------------------------------------- */
 
 /* Types whose ring differs between the tables; slices into either. */
-static struct tr_slice *changed_types(const struct tr_table *old, const struct tr_table *new_table, size_t *out_len)
+static struct tr_slice *changed_types(const struct tr_table *old, const struct tr_table *new_table,
+                                      size_t *out_len)
 {
     size_t max = tr_table_types_len(new_table) + (old == NULL ? 0 : tr_table_types_len(old));
     struct tr_slice *changed = tr_xalloc((max + 1) * sizeof(*changed));
@@ -286,7 +211,8 @@ static void take_lock(struct tr_placement_client *client, const struct tr_order_
 static void take_update(struct tr_placement_client *client, struct tr_order_in *order)
 {
     if (order->version < client->version) {
-        tr_log_warn(client->conf.log, "Placement table is older than its lock, closing stream to reconnect",
+        tr_log_warn(client->conf.log,
+                    "Placement table is older than its lock, closing stream to reconnect",
                     "version=%llu expected=%llu", (unsigned long long)order->version,
                     (unsigned long long)client->version);
         drop_stream(client);
@@ -306,7 +232,8 @@ static void take_update(struct tr_placement_client *client, struct tr_order_in *
         (void)tr_map_put(&client->held, changed[i], client);
     }
     tr_log_debug(client->conf.log, "Placement table applied", "version=%llu types=%zu changed=%zu",
-                 (unsigned long long)order->version, tr_table_types_len(client->table), changed_len);
+                 (unsigned long long)order->version, tr_table_types_len(client->table),
+                 changed_len);
     tr_placement_waits_release(client); /* types that did not change need not wait for the others */
     uint64_t token = ++client->tokens;
     client->update_token = token;
@@ -321,7 +248,8 @@ static void take_update(struct tr_placement_client *client, struct tr_order_in *
 
 static void take_unlock(struct tr_placement_client *client, const struct tr_order_in *order)
 {
-    if (!client->has_last_op || client->last_op != TR_ORDER_UPDATE || order->version < client->version) {
+    if (!client->has_last_op || client->last_op != TR_ORDER_UPDATE ||
+        order->version < client->version) {
         tr_log_warn(client->conf.log, "Unlock out of place, ignored", "version=%llu expected=%llu",
                     (unsigned long long)order->version, (unsigned long long)client->version);
         return;
@@ -382,7 +310,8 @@ void tr_placement_client_on_order(struct tr_placement_client *client, struct tr_
     struct tr_err err;
     client->refusals_len = 0;
     if (tr_order_decode(bytes, &client->cache, client->table, &order, &err) != TR_OK) {
-        tr_log_warn(client->conf.log, "Placement order refused, closing stream to reconnect", "error=%s", err.msg);
+        tr_log_warn(client->conf.log, "Placement order refused, closing stream to reconnect",
+                    "error=%s", err.msg);
         drop_stream(client);
         return;
     }
@@ -398,7 +327,8 @@ void tr_placement_client_on_order(struct tr_placement_client *client, struct tr_
 static void on_resume(struct tr_defer *defer)
 {
     struct tr_placement_client *client = TR_CONTAINER_OF(defer, struct tr_placement_client, resume);
-    if (client->is_closing || !client->has_held_order || is_blocked(client, client->held_order.op)) {
+    if (client->is_closing || !client->has_held_order ||
+        is_blocked(client, client->held_order.op)) {
         return;
     }
     struct tr_order_in order = client->held_order;
@@ -435,8 +365,8 @@ static int by_bytes(const void *a, const void *b)
 }
 
 /* Sorted copy of `types` without repetition; its texts go to `text`. */
-static struct tr_slice *copy_types(const struct tr_slice *types, size_t types_len, struct tr_buf *text,
-                                   size_t *out_len)
+static struct tr_slice *copy_types(const struct tr_slice *types, size_t types_len,
+                                   struct tr_buf *text, size_t *out_len)
 {
     struct tr_slice *copy = tr_xalloc((types_len + 1) * sizeof(*copy));
     size_t bytes = 0;
@@ -459,7 +389,8 @@ static struct tr_slice *copy_types(const struct tr_slice *types, size_t types_le
     return copy;
 }
 
-void tr_placement_set_types(struct tr_placement_client *client, const struct tr_slice *types, size_t types_len)
+void tr_placement_set_types(struct tr_placement_client *client, const struct tr_slice *types,
+                            size_t types_len)
 {
     tr_loop_assert(client->conf.loop);
     struct tr_buf text = { 0 };
@@ -501,8 +432,8 @@ enum tr_code tr_placement_client_new(const struct tr_placement_client_conf *conf
 {
     tr_loop_assert(conf->loop);
     if (conf->addresses_len == 0 || conf->addresses_len > TR_PLACEMENT_ADDRESSES_MAX) {
-        return tr_err_set(err, TR_INVALID, "%zu placement addresses; there must be 1 to %d", conf->addresses_len,
-                          TR_PLACEMENT_ADDRESSES_MAX);
+        return tr_err_set(err, TR_INVALID, "%zu placement addresses; there must be 1 to %d",
+                          conf->addresses_len, TR_PLACEMENT_ADDRESSES_MAX);
     }
     if (conf->round_limit_ms == 0) {
         return tr_err_set(err, TR_INVALID, "dissemination timeout must be greater than 0");
@@ -544,7 +475,8 @@ static void on_closed(struct tr_defer *defer)
 
 void tr_placement_client_check_closed(struct tr_placement_client *client)
 {
-    if (client->is_closing && client->attempts_len == 0 && client->waits_len == 0 && client->closed_cb != NULL) {
+    if (client->is_closing && client->attempts_len == 0 && client->waits_len == 0 &&
+        client->closed_cb != NULL) {
         tr_timer_stop(&client->leave);
         tr_defer(client->conf.loop, &client->closed, on_closed);
     }

@@ -33,7 +33,7 @@ struct tr_placement_client; /* opaque */
 /* Look-ups that wait at the same time; the newcomer is refused with TR_LIMIT. */
 #define TR_PLACEMENT_WAITS_MAX 100000
 /* Pause after an attempt that could not connect, or after a full circle of refusals: 0.5 s, give or take a quarter. */
-#define TR_PLACEMENT_PAUSE_LOW_MS 250
+#define TR_PLACEMENT_PAUSE_LOW_MS  250
 #define TR_PLACEMENT_PAUSE_HIGH_MS 750
 
 enum tr_owner {
@@ -49,7 +49,7 @@ enum tr_owner {
 struct tr_owner_host {
     struct tr_slice address; /* "host:port" of the sidecar's internal gRPC port */
     struct tr_slice app_id;
-    uint64_t epoch;          /* 0 under v1 tables */
+    uint64_t epoch; /* 0 under v1 tables */
 };
 
 /*
@@ -88,7 +88,7 @@ struct tr_placement_client_conf {
      * in turn, since the name of a headless service stands for all its pods.
      */
     bool is_resolved_each_time;
-    struct tr_slice name;   /* own "host:port", IPv6 host in brackets */
+    struct tr_slice name; /* own "host:port", IPv6 host in brackets */
     struct tr_slice app_id;
     struct tr_slice ns;
     uint64_t round_limit_ms; /* --actors-disseminate-timeout, > 0 */
@@ -105,7 +105,8 @@ void tr_placement_client_start(struct tr_placement_client *client);
  * Leave: fail every wait with TR_CLOSED, half-close the stream, call back when nothing is in flight. Halt the actors
  * before. No event comes after this call. Free in or after the callback.
  */
-void tr_placement_client_close(struct tr_placement_client *client, void (*cb)(void *ctx), void *ctx);
+void tr_placement_client_close(struct tr_placement_client *client, void (*cb)(void *ctx),
+                               void *ctx);
 void tr_placement_client_free(struct tr_placement_client **client);
 
 /*
@@ -132,11 +133,11 @@ bool tr_placement_owns(const struct tr_placement_client *client, struct tr_slice
  * order of their start. err: TR_OK; TR_DEADLINE; TR_CANCELED; TR_CLOSED; TR_LIMIT.
  */
 struct tr_placement_wait {
-    struct tr_slice type;                      /* in, borrowed until cb */
-    uint64_t deadline_ms;                      /* in, loop time, 0 for none */
+    struct tr_slice type;                       /* in, borrowed until cb */
+    uint64_t deadline_ms;                       /* in, loop time, 0 for none */
     void (*cb)(struct tr_placement_wait *wait); /* in, called once, on the loop thread */
-    struct tr_err err;                         /* out */
-    struct tr_heap_node due;                   /* private, as all below */
+    struct tr_err err;                          /* out */
+    struct tr_heap_node due;                    /* private, as all below */
     struct tr_placement_client *client;
     struct tr_op op;
 };

@@ -18,8 +18,9 @@ struct tr_placement_attempt {
     struct tr_rpc_stream stream;
     struct tr_rpc_recv recv;
     struct tr_rpc_send send;
-    struct tr_buf sending;                   /* owned: the message with gRPC */
-    struct tr_buf acks[TR_ATTEMPT_ACKS_MAX + 2]; /* owned, encoded, oldest first; two for orders read ahead */
+    struct tr_buf sending; /* owned: the message with gRPC */
+    struct tr_buf
+        acks[TR_ATTEMPT_ACKS_MAX + 2]; /* owned, encoded, oldest first; two for orders read ahead */
     size_t acks_len;
     bool is_report_due;
     bool is_reported; /* the first report was taken */
@@ -48,7 +49,8 @@ static void encode_report(struct tr_placement_attempt *attempt)
 
 static void read_if_wanted(struct tr_placement_attempt *attempt)
 {
-    if (!attempt->is_read_wanted || attempt->is_reading || attempt->acks_len >= TR_ATTEMPT_ACKS_MAX) {
+    if (!attempt->is_read_wanted || attempt->is_reading ||
+        attempt->acks_len >= TR_ATTEMPT_ACKS_MAX) {
         return;
     }
     attempt->is_read_wanted = false;
@@ -129,7 +131,8 @@ static void on_channel_closed(void *ctx)
 
 static void on_stream_end(struct tr_rpc_stream *stream)
 {
-    struct tr_placement_attempt *attempt = TR_CONTAINER_OF(stream, struct tr_placement_attempt, stream);
+    struct tr_placement_attempt *attempt =
+        TR_CONTAINER_OF(stream, struct tr_placement_attempt, stream);
     if (!attempt->is_abandoned) {
         attempt->is_abandoned = true;
         tr_placement_client_on_end(attempt->client, stream->status, tr_buf_slice(&stream->message),
@@ -176,7 +179,8 @@ void tr_placement_attempt_report(struct tr_placement_attempt *attempt)
     send_next(attempt);
 }
 
-void tr_placement_attempt_ack(struct tr_placement_attempt *attempt, enum tr_host_op op, uint64_t version)
+void tr_placement_attempt_ack(struct tr_placement_attempt *attempt, enum tr_host_op op,
+                              uint64_t version)
 {
     const struct tr_host ack = {
         .id = attempt->client->conf.app_id,

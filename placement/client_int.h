@@ -25,14 +25,14 @@ struct tr_placement_attempt;
 #define TR_ATTEMPT_LEAVE_MS 1000
 
 struct tr_placement_client {
-    struct tr_placement_client_conf conf; /* slices inside point to what the client owns */
-    struct tr_buf texts;                  /* owned: name, app id, namespace */
+    struct tr_placement_client_conf conf;        /* slices inside point to what the client owns */
+    struct tr_buf texts;                         /* owned: name, app id, namespace */
     char *addresses[TR_PLACEMENT_ADDRESSES_MAX]; /* owned */
     size_t addresses_len;
-    size_t address_at;                    /* next to try, modulo the number of addresses */
-    size_t circle_len;                    /* addresses there are, as far as known */
-    struct tr_resolve resolve;            /* under way it counts as an attempt */
-    struct tr_slice own_host;             /* of the name, with brackets */
+    size_t address_at;         /* next to try, modulo the number of addresses */
+    size_t circle_len;         /* addresses there are, as far as known */
+    struct tr_resolve resolve; /* under way it counts as an attempt */
+    struct tr_slice own_host;  /* of the name, with brackets */
     struct tr_slice own_port;
     struct tr_rng rng;
 
@@ -50,7 +50,7 @@ struct tr_placement_client {
     /* The present stream. */
     bool is_connected;
     bool is_ready;
-    bool has_table;           /* an update was accepted on it */
+    bool has_table; /* an update was accepted on it */
     bool has_last_op;
     enum tr_order_op last_op; /* last accepted order */
     uint64_t version;         /* of the last lock, or unlock */
@@ -61,14 +61,14 @@ struct tr_placement_client {
 
     struct tr_table *table; /* owned; NULL without has_table */
     struct tr_ring_cache cache;
-    struct tr_map held;     /* types that changed since the last unlock -> client */
+    struct tr_map held; /* types that changed since the last unlock -> client */
     uint64_t tokens;
-    uint64_t update_token;  /* the engine works on this update; 0: none */
+    uint64_t update_token; /* the engine works on this update; 0: none */
     uint64_t lost_token;
-    bool was_ready;         /* ever: on_ready was called */
+    bool was_ready; /* ever: on_ready was called */
     struct tr_defer resume;
 
-    struct tr_link waits;      /* operations */
+    struct tr_link waits; /* operations */
     size_t waits_len;
     struct tr_heap waits_due;
     struct tr_timer waits_timer;
@@ -84,7 +84,8 @@ enum tr_code tr_placement_attempt_start(struct tr_placement_client *client, cons
                                         struct tr_err *err) TR_MUST_USE;
 /* The hosted types changed: report them. */
 void tr_placement_attempt_report(struct tr_placement_attempt *attempt);
-void tr_placement_attempt_ack(struct tr_placement_attempt *attempt, enum tr_host_op op, uint64_t version);
+void tr_placement_attempt_ack(struct tr_placement_attempt *attempt, enum tr_host_op op,
+                              uint64_t version);
 /* Ask for the next order; it comes to tr_placement_client_on_order(). */
 void tr_placement_attempt_read(struct tr_placement_attempt *attempt);
 /* Say that nothing more will be reported; the server ends the stream. */
@@ -96,8 +97,8 @@ void tr_placement_attempt_abandon(struct tr_placement_attempt *attempt);
 void tr_placement_client_on_reported(struct tr_placement_client *client);
 void tr_placement_client_on_order(struct tr_placement_client *client, struct tr_slice bytes);
 /* `status` and `message` of the stream; `had_order`: it got that far. */
-void tr_placement_client_on_end(struct tr_placement_client *client, int status, struct tr_slice message,
-                                bool had_order);
+void tr_placement_client_on_end(struct tr_placement_client *client, int status,
+                                struct tr_slice message, bool had_order);
 /* An attempt, present or abandoned, is gone. */
 void tr_placement_client_on_gone(struct tr_placement_client *client);
 

@@ -35,12 +35,14 @@ static void set_timer(struct tr_placement_client *client)
 
 static void on_due(struct tr_timer *timer)
 {
-    struct tr_placement_client *client = TR_CONTAINER_OF(timer, struct tr_placement_client, waits_timer);
+    struct tr_placement_client *client =
+        TR_CONTAINER_OF(timer, struct tr_placement_client, waits_timer);
     uint64_t now_ms = tr_loop_now_ms(client->conf.loop);
     struct tr_heap_node *first;
     while ((first = tr_heap_min(&client->waits_due)) != NULL && first->key <= now_ms) {
         struct tr_placement_wait *wait = TR_CONTAINER_OF(first, struct tr_placement_wait, due);
-        (void)tr_err_set(&wait->err, TR_DEADLINE, "deadline passed while placement of actor type '%.*s' was pending",
+        (void)tr_err_set(&wait->err, TR_DEADLINE,
+                         "deadline passed while placement of actor type '%.*s' was pending",
                          TR_SLICE_ARG(wait->type));
         finish(wait);
     }
@@ -99,7 +101,8 @@ void tr_placement_wait_start(struct tr_placement_client *client, struct tr_place
         (void)tr_err_set(&wait->err, TR_CLOSED, "placement client is closed");
         tr_op_finish_later(&wait->op);
     } else if (client->waits_len > TR_PLACEMENT_WAITS_MAX) {
-        (void)tr_err_set(&wait->err, TR_LIMIT, "more than %d calls wait for placement", TR_PLACEMENT_WAITS_MAX);
+        (void)tr_err_set(&wait->err, TR_LIMIT, "more than %d calls wait for placement",
+                         TR_PLACEMENT_WAITS_MAX);
         tr_op_finish_later(&wait->op);
     } else if (!tr_placement_is_held_back(client, wait->type)) {
         tr_op_finish_later(&wait->op);

@@ -31,11 +31,12 @@ static void add_address(struct tr_resolve *resolve, const struct addrinfo *info)
     char host[64];
     char address[TR_RESOLVE_ADDRESS_BYTES];
     if (resolve->addresses_len == TR_RESOLVE_ADDRESSES_MAX ||
-        getnameinfo(info->ai_addr, info->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0) {
+        getnameinfo(info->ai_addr, info->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST) !=
+            0) {
         return;
     }
-    (void)snprintf(address, sizeof(address), info->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host,
-                   resolve->port);
+    (void)snprintf(address, sizeof(address), info->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
+                   host, resolve->port);
     if (!is_known(resolve, address)) {
         memcpy(resolve->addresses[resolve->addresses_len++], address, sizeof(address));
     }
@@ -87,8 +88,10 @@ void tr_resolve_start(struct tr_loop *loop, struct tr_resolve *resolve)
     resolve->err.code = TR_OK;
     resolve->addresses_len = 0;
     resolve->work = (struct tr_work){ .run = look_up, .done = on_done };
-    if (host.len == 0 || host.len >= sizeof(resolve->host) || port.len == 0 || port.len >= sizeof(resolve->port)) {
-        (void)tr_err_set(&resolve->err, TR_INVALID, "'%.*s' is no host and port", TR_SLICE_ARG(resolve->name));
+    if (host.len == 0 || host.len >= sizeof(resolve->host) || port.len == 0 ||
+        port.len >= sizeof(resolve->port)) {
+        (void)tr_err_set(&resolve->err, TR_INVALID, "'%.*s' is no host and port",
+                         TR_SLICE_ARG(resolve->name));
         resolve->work.run = look_up_nothing;
     } else {
         (void)snprintf(resolve->host, sizeof(resolve->host), "%.*s", TR_SLICE_ARG(host));

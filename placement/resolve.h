@@ -17,18 +17,20 @@
 #define TR_RESOLVE_ADDRESS_BYTES 80
 
 struct tr_resolve {
-    struct tr_slice name;                  /* in, "host:port", copied by _start */
+    struct tr_slice name;                   /* in, "host:port", copied by _start */
     void (*cb)(struct tr_resolve *resolve); /* in, called once, on the loop thread */
-    struct tr_err err;                     /* out: TR_INVALID for a name without port, TR_UNAVAILABLE, TR_CANCELED */
-    char addresses[TR_RESOLVE_ADDRESSES_MAX][TR_RESOLVE_ADDRESS_BYTES]; /* out: numeric, with port, no two equal */
-    size_t addresses_len;                  /* out, at least 1 on success */
-    char host[256];                        /* private, as all below */
+    struct tr_err err; /* out: TR_INVALID for a name without port, TR_UNAVAILABLE, TR_CANCELED */
+    char addresses[TR_RESOLVE_ADDRESSES_MAX]
+                  [TR_RESOLVE_ADDRESS_BYTES]; /* out: numeric, with port, no two equal */
+    size_t addresses_len;                     /* out, at least 1 on success */
+    char host[256];                           /* private, as all below */
     char port[8];
     struct tr_work work;
 };
 void tr_resolve_start(struct tr_loop *loop, struct tr_resolve *resolve);
 
 /* Split "host:port" at its last colon; without one the port is empty. Pure. */
-void tr_address_split(struct tr_slice address, struct tr_slice *out_host, struct tr_slice *out_port);
+void tr_address_split(struct tr_slice address, struct tr_slice *out_host,
+                      struct tr_slice *out_port);
 
 #endif

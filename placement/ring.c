@@ -24,12 +24,12 @@ struct tr_ring {
     int64_t factor;
     struct tr_ring_host *hosts; /* owned, sorted by name */
     size_t hosts_len;
-    uint64_t *hashes;           /* owned, sorted, no two equal */
-    uint32_t *owners;           /* owned, host number of each hash */
+    uint64_t *hashes; /* owned, sorted, no two equal */
+    uint32_t *owners; /* owned, host number of each hash */
     size_t points_len;
-    uint32_t *index;            /* owned: first point whose top bits are at least the place */
+    uint32_t *index; /* owned: first point whose top bits are at least the place */
     unsigned index_bits;
-    struct tr_buf names;        /* owned: what the hosts' slices point into */
+    struct tr_buf names; /* owned: what the hosts' slices point into */
 };
 
 /* The sorted virtual-node hashes of one host. */
@@ -323,7 +323,8 @@ size_t tr_ring_points_len(const struct tr_ring *ring)
     return ring->points_len;
 }
 
-uint64_t tr_ring_point_at(const struct tr_ring *ring, size_t i, const struct tr_ring_host **out_host)
+uint64_t tr_ring_point_at(const struct tr_ring *ring, size_t i,
+                          const struct tr_ring_host **out_host)
 {
     tr_assert(i < ring->points_len);
     *out_host = &ring->hosts[ring->owners[i]];

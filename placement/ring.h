@@ -20,9 +20,9 @@
 #define TR_RING_POINTS_MAX (16u * 1024 * 1024)
 
 struct tr_ring_host {
-    struct tr_slice name;   /* the address, "host:port"; what is hashed */
+    struct tr_slice name; /* the address, "host:port"; what is hashed */
     struct tr_slice app_id;
-    int64_t port;           /* old sidecars only; part of the comparison, otherwise without use */
+    int64_t port; /* old sidecars only; part of the comparison, otherwise without use */
 };
 
 struct tr_ring; /* opaque */
@@ -74,6 +74,7 @@ size_t tr_ring_hosts_len(const struct tr_ring *ring);
 const struct tr_ring_host *tr_ring_host_at(const struct tr_ring *ring, size_t i);
 /* Points, sorted; two virtual nodes on one point count once. */
 size_t tr_ring_points_len(const struct tr_ring *ring);
-uint64_t tr_ring_point_at(const struct tr_ring *ring, size_t i, const struct tr_ring_host **out_host);
+uint64_t tr_ring_point_at(const struct tr_ring *ring, size_t i,
+                          const struct tr_ring_host **out_host);
 
 #endif

@@ -16,7 +16,9 @@ static void prepare(void)
 {
     kept_md = EVP_MD_fetch(NULL, "BLAKE2B-512", NULL);
     kept_ctx = EVP_MD_CTX_new();
-    tr_assert(kept_md != NULL); /* part of OpenSSL's default provider: absent only if that is broken or memory is out */
+    tr_assert(
+        kept_md !=
+        NULL); /* part of OpenSSL's default provider: absent only if that is broken or memory is out */
     tr_assert(kept_ctx != NULL);
 }
 

@@ -85,7 +85,8 @@ static struct tr_rounds_action *add_action(struct tr_rounds *rounds)
     return action;
 }
 
-static void send_order(struct tr_rounds *rounds, struct tr_rounds_stream *stream, struct tr_order *order)
+static void send_order(struct tr_rounds *rounds, struct tr_rounds_stream *stream,
+                       struct tr_order *order)
 {
     struct tr_rounds_action *action = add_action(rounds);
     action->kind = TR_ROUNDS_SEND;
@@ -189,7 +190,8 @@ static bool same_types(const struct tr_host *a, const struct tr_host *b)
  * Put a report into the table. True if that changed it. Name, port and API level are not compared.
  * Source: Dapr pkg/placement/internal/loops/disseminator/store/store.go, HostChanged.
  */
-static bool store_report(struct tr_rounds *rounds, struct tr_rounds_stream *stream, struct tr_host *report)
+static bool store_report(struct tr_rounds *rounds, struct tr_rounds_stream *stream,
+                         struct tr_host *report)
 {
     struct tr_rounds_host *row = stream->stored;
     if (row == NULL) {
@@ -215,7 +217,8 @@ static bool store_report(struct tr_rounds *rounds, struct tr_rounds_stream *stre
 
 static int by_name(const void *a, const void *b)
 {
-    return tr_slice_cmp((*(const struct tr_host *const *)a)->name, (*(const struct tr_host *const *)b)->name);
+    return tr_slice_cmp((*(const struct tr_host *const *)a)->name,
+                        (*(const struct tr_host *const *)b)->name);
 }
 
 size_t tr_rounds_hosts(const struct tr_rounds *rounds, const struct tr_host **out_hosts, size_t max)
@@ -466,7 +469,8 @@ void tr_rounds_message(struct tr_rounds *rounds, struct tr_rounds_stream *stream
                        struct tr_host *message, uint64_t now_ms)
 {
     tr_assert(stream->rounds == rounds);
-    tr_assert(!stream->is_waiting); /* the session holds messages back until its stream has joined */
+    tr_assert(
+        !stream->is_waiting); /* the session holds messages back until its stream has joined */
     enum tr_rounds_phase phase;
     bool is_stale = message->has_version && message->version < rounds->version;
     if (is_stale || !phase_of_message(rounds, message, &phase)) {
@@ -490,7 +494,8 @@ void tr_rounds_message(struct tr_rounds *rounds, struct tr_rounds_stream *stream
 }
 
 /* Take a joined stream out. Its row becomes an orphan, or goes at once. */
-static void remove_joined(struct tr_rounds *rounds, struct tr_rounds_stream *stream, bool is_row_kept)
+static void remove_joined(struct tr_rounds *rounds, struct tr_rounds_stream *stream,
+                          bool is_row_kept)
 {
     tr_link_remove(&stream->link);
     rounds->joined_len--;
@@ -525,7 +530,8 @@ void tr_rounds_leave(struct tr_rounds_stream *stream, uint64_t now_ms)
     remove_joined(rounds, stream, true);
     if (rounds->phase != TR_ROUNDS_IDLE) {
         advance(rounds, now_ms);
-    } else if (rounds->coalesce_due_ms == UINT64_MAX && rounds->joined_len > 0 && remove_orphans(rounds)) {
+    } else if (rounds->coalesce_due_ms == UINT64_MAX && rounds->joined_len > 0 &&
+               remove_orphans(rounds)) {
         start_round(rounds, now_ms);
     }
 }
@@ -544,8 +550,9 @@ static void close_silent(struct tr_rounds *rounds)
         action->kind = TR_ROUNDS_CLOSE;
         action->stream = stream;
         /* The text is compared by clients. Source: Dapr disseminator.go, handleTimeout. */
-        (void)tr_err_set(&action->err, TR_DEADLINE, "dissemination timeout after %s for version %llu",
-                         rounds->conf.limit_text, (unsigned long long)rounds->version);
+        (void)tr_err_set(&action->err, TR_DEADLINE,
+                         "dissemination timeout after %s for version %llu", rounds->conf.limit_text,
+                         (unsigned long long)rounds->version);
     }
 }
 
@@ -569,7 +576,8 @@ void tr_rounds_tick(struct tr_rounds *rounds, uint64_t now_ms)
 
 uint64_t tr_rounds_due_ms(const struct tr_rounds *rounds)
 {
-    return rounds->round_due_ms < rounds->coalesce_due_ms ? rounds->round_due_ms : rounds->coalesce_due_ms;
+    return rounds->round_due_ms < rounds->coalesce_due_ms ? rounds->round_due_ms
+                                                          : rounds->coalesce_due_ms;
 }
 
 /* --- what is so now ----------------------------------------------------------------------------------------------- */

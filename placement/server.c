@@ -51,7 +51,8 @@ static void tell_gauges(struct tr_placement_ns *ns)
     size_t actor_runtimes = tr_rounds_joined_with_types_len(ns->rounds);
     if (ns->server->conf.on_gauges != NULL &&
         (runtimes != ns->runtimes || actor_runtimes != ns->actor_runtimes)) {
-        ns->server->conf.on_gauges(ns->server->conf.ctx, tr_rounds_name(ns->rounds), runtimes, actor_runtimes);
+        ns->server->conf.on_gauges(ns->server->conf.ctx, tr_rounds_name(ns->rounds), runtimes,
+                                   actor_runtimes);
     }
     ns->runtimes = runtimes;
     ns->actor_runtimes = actor_runtimes;
@@ -91,9 +92,9 @@ static void carry_out(struct tr_placement_ns *ns)
             }
             break;
         case TR_ROUNDS_CLOSE:
-            tr_log_warn(log, "Closing host that did not answer in time", "namespace=%.*s id=%.*s error=%s",
-                        TR_SLICE_ARG(tr_buf_slice(&session->ns)), TR_SLICE_ARG(tr_buf_slice(&session->id)),
-                        action.err.msg);
+            tr_log_warn(log, "Closing host that did not answer in time",
+                        "namespace=%.*s id=%.*s error=%s", TR_SLICE_ARG(tr_buf_slice(&session->ns)),
+                        TR_SLICE_ARG(tr_buf_slice(&session->id)), action.err.msg);
             forget_session(session);
             tr_session_end(session, &action.err);
             break;
@@ -110,7 +111,8 @@ static void settle(struct tr_placement_ns *ns)
         struct tr_session *session = TR_CONTAINER_OF(link, struct tr_session, resume_link);
         struct tr_host kept;
         if (tr_session_release(session, &kept)) {
-            tr_rounds_message(ns->rounds, &session->stream, &kept, tr_loop_now_ms(ns->server->conf.loop));
+            tr_rounds_message(ns->rounds, &session->stream, &kept,
+                              tr_loop_now_ms(ns->server->conf.loop));
             carry_out(ns);
         }
     }
@@ -148,14 +150,15 @@ static void on_first(void *ctx, struct tr_session *session, struct tr_host *firs
     struct tr_err err;
     tr_log_text(server->conf.log, TR_LOG_INFO,
                 "Received status report connection from new namespace=%.*s id=%.*s host=%.*s",
-                log_len(first->ns), first->ns.ptr, log_len(first->id), first->id.ptr, log_len(first->name),
-                first->name.ptr);
+                log_len(first->ns), first->ns.ptr, log_len(first->id), first->id.ptr,
+                log_len(first->name), first->name.ptr);
     if (open_ns(server, first->ns, &ns, &err) != TR_OK) {
         tr_host_fini(first);
         tr_session_end(session, &err);
         return;
     }
-    if (tr_rounds_join(ns->rounds, &session->stream, first, tr_loop_now_ms(server->conf.loop), &err) != TR_OK) {
+    if (tr_rounds_join(ns->rounds, &session->stream, first, tr_loop_now_ms(server->conf.loop),
+                       &err) != TR_OK) {
         tr_host_fini(first);
         tr_session_end(session, &err);
     } else {
@@ -184,7 +187,8 @@ static void on_end(void *ctx, struct tr_session *session)
         return;
     }
     tr_log_debug(server->conf.log, "Status report connection ended", "namespace=%.*s id=%.*s",
-                 TR_SLICE_ARG(tr_buf_slice(&session->ns)), TR_SLICE_ARG(tr_buf_slice(&session->id)));
+                 TR_SLICE_ARG(tr_buf_slice(&session->ns)),
+                 TR_SLICE_ARG(tr_buf_slice(&session->id)));
     forget_session(session);
     tr_rounds_leave(&session->stream, tr_loop_now_ms(server->conf.loop));
     settle(ns);

@@ -65,7 +65,8 @@ void tr_placement_server_state_json(const struct tr_placement_server *server, st
  * Refuse new streams with UNAVAILABLE, end all open ones with CANCELLED, call back when the last is gone. The rpc server
  * must still be open until then. Free in or after the callback.
  */
-void tr_placement_server_close(struct tr_placement_server *server, void (*cb)(void *ctx), void *ctx);
+void tr_placement_server_close(struct tr_placement_server *server, void (*cb)(void *ctx),
+                               void *ctx);
 void tr_placement_server_free(struct tr_placement_server **server);
 
 #endif

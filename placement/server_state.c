@@ -75,7 +75,8 @@ static int by_name(const void *a, const void *b)
                         tr_rounds_name(*(const struct tr_rounds *const *)b));
 }
 
-void tr_placement_server_state_json(const struct tr_placement_server *server, struct tr_buf *out_json)
+void tr_placement_server_state_json(const struct tr_placement_server *server,
+                                    struct tr_buf *out_json)
 {
     struct tr_json_out out;
     tr_json_out_init(&out, out_json);

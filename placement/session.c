@@ -124,7 +124,8 @@ static void receive_next(struct tr_session *session)
 }
 
 /* Without TLS anybody may name any id and namespace, but not another one later: the rounds of its namespace have it. */
-static enum tr_code check_pin(struct tr_session *session, const struct tr_host *message, struct tr_err *err)
+static enum tr_code check_pin(struct tr_session *session, const struct tr_host *message,
+                              struct tr_err *err)
 {
     if (session->state == TR_SESSION_NEW) {
         tr_buf_set(&session->id, message->id);

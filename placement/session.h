@@ -44,10 +44,10 @@ enum tr_session_state {
 };
 
 struct tr_session {
-    struct tr_link link;        /* for the user */
-    struct tr_link resume_link; /* for the user */
+    struct tr_link link;            /* for the user */
+    struct tr_link resume_link;     /* for the user */
     struct tr_rounds_stream stream; /* for the user */
-    void *ns_ref;               /* for the user */
+    void *ns_ref;                   /* for the user */
     /* private */
     const struct tr_session_events *events;
     void *ctx;
@@ -59,18 +59,18 @@ struct tr_session {
     bool is_tls;
     bool is_receiving;
     bool is_sending;
-    bool is_held;             /* messages are kept, not passed on */
+    bool is_held; /* messages are kept, not passed on */
     bool has_kept;
-    struct tr_host kept;      /* owned */
-    struct tr_buf id;         /* owned: app id and namespace of the first message */
+    struct tr_host kept; /* owned */
+    struct tr_buf id;    /* owned: app id and namespace of the first message */
     struct tr_buf ns;
     struct tr_order *orders[TR_SESSION_ORDERS_MAX]; /* one reference each, oldest first */
     size_t orders_len;
 };
 
 /* Take over a call that just arrived and begin to receive. `events` and `ctx` are borrowed. */
-struct tr_session *tr_session_new(struct tr_rpc_call *call, bool is_tls, const struct tr_session_events *events,
-                                  void *ctx);
+struct tr_session *tr_session_new(struct tr_rpc_call *call, bool is_tls,
+                                  const struct tr_session_events *events, void *ctx);
 /* After on_close. */
 void tr_session_free(struct tr_session **session);
 

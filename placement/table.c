@@ -58,7 +58,8 @@ static void add_number(struct tr_buf *out, uint64_t number)
 }
 
 /* The host set as bytes: equal exactly if the rings are. Sorts `hosts`. */
-static void encode_hosts(struct tr_ring_host *hosts, size_t hosts_len, int64_t factor, struct tr_buf *out)
+static void encode_hosts(struct tr_ring_host *hosts, size_t hosts_len, int64_t factor,
+                         struct tr_buf *out)
 {
     qsort(hosts, hosts_len, sizeof(*hosts), by_name);
     add_number(out, (uint64_t)factor);
@@ -106,7 +107,8 @@ static enum tr_code decode_hosts(struct decoding *d, const Tr__Placement__Placem
         Tr__Placement__RingHost *host =
             tr__placement__ring_host__unpack(NULL, entry->value.len, entry->value.data);
         if (host == NULL) {
-            return tr_err_set(err, TR_INVALID, "table of actor type '%.*s' has a host that is no valid message",
+            return tr_err_set(err, TR_INVALID,
+                              "table of actor type '%.*s' has a host that is no valid message",
                               TR_SLICE_ARG(type));
         }
         d->decoded[d->decoded_len++] = host;
@@ -146,7 +148,8 @@ static enum tr_code ring_of_hosts(struct decoding *d, struct tr_ring **out_ring,
     return TR_OK;
 }
 
-static enum tr_code decode_type(struct decoding *d, const Tr__Placement__TablesEntry *pb, struct tr_err *err)
+static enum tr_code decode_type(struct decoding *d, const Tr__Placement__TablesEntry *pb,
+                                struct tr_err *err)
 {
     static const Tr__Placement__PlacementTable no_table = TR__PLACEMENT__PLACEMENT_TABLE__INIT;
     struct tr_slice type = pb_slice(&pb->key);
@@ -271,8 +274,8 @@ const struct tr_ring *tr_table_ring(const struct tr_table *table, struct tr_slic
     return tr_map_get(&table->types, type);
 }
 
-bool tr_table_next(const struct tr_table *table, struct tr_map_iter *iter, struct tr_slice *out_type,
-                   const struct tr_ring **out_ring)
+bool tr_table_next(const struct tr_table *table, struct tr_map_iter *iter,
+                   struct tr_slice *out_type, const struct tr_ring **out_ring)
 {
     void *value;
     if (!tr_map_next(&table->types, iter, out_type, &value)) {

@@ -36,8 +36,8 @@ void tr_table_unref(struct tr_table **table);
 const struct tr_ring *tr_table_ring(const struct tr_table *table, struct tr_slice type);
 
 /* Walk over the types in no particular order; start with a zero iterator. */
-bool tr_table_next(const struct tr_table *table, struct tr_map_iter *iter, struct tr_slice *out_type,
-                   const struct tr_ring **out_ring);
+bool tr_table_next(const struct tr_table *table, struct tr_map_iter *iter,
+                   struct tr_slice *out_type, const struct tr_ring **out_ring);
 
 uint64_t tr_table_version(const struct tr_table *table);
 size_t tr_table_types_len(const struct tr_table *table);

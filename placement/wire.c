@@ -210,7 +210,8 @@ struct table_draft {
     size_t entries_len;
 };
 
-static void draft_listings(struct table_draft *draft, const struct tr_host *const *hosts, size_t hosts_len)
+static void draft_listings(struct table_draft *draft, const struct tr_host *const *hosts,
+                           size_t hosts_len)
 {
     size_t len = 0;
     for (size_t i = 0; i < hosts_len; i++) {
@@ -230,7 +231,8 @@ static void draft_listings(struct table_draft *draft, const struct tr_host *cons
 }
 
 /* Is the next listing the same host name under the same type? Then this one gives way. */
-static bool is_superseded(const struct table_draft *draft, size_t i, const struct tr_host *const *hosts)
+static bool is_superseded(const struct table_draft *draft, size_t i,
+                          const struct tr_host *const *hosts)
 {
     if (i + 1 == draft->listings_len) {
         return false;

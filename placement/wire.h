@@ -37,33 +37,29 @@ struct tr_host {
     int64_t load;
     struct tr_slice *types; /* actor types; sorted and without repetition after tr_host_decode */
     size_t types_len;
-    struct tr_slice id;     /* app id */
+    struct tr_slice id; /* app id */
     struct tr_slice pod;
     uint32_t api_level;
     struct tr_slice ns;
-    uint32_t op;            /* enum tr_host_op; a number that is none of them is kept */
+    uint32_t op; /* enum tr_host_op; a number that is none of them is kept */
     bool has_version;
     uint64_t version;
-    struct tr_buf memory;   /* owned: what the slices point into, after decode or copy */
+    struct tr_buf memory; /* owned: what the slices point into, after decode or copy */
 };
 
 /*
  * Decode a report. `bytes` may go away afterwards.
  * Errors: TR_INTERNAL, as a failing decoder in the reference gives; TR_LIMIT.
  */
-enum tr_code tr_host_decode(struct tr_slice bytes, struct tr_host *out_host, struct tr_err *err) TR_MUST_USE;
+enum tr_code tr_host_decode(struct tr_slice bytes, struct tr_host *out_host,
+                            struct tr_err *err) TR_MUST_USE;
 /* Append the encoded report to `out`. */
 void tr_host_encode(const struct tr_host *host, struct tr_buf *out);
 void tr_host_fini(struct tr_host *host);
 /* Take the content of `from` and leave it empty. */
 void tr_host_move(struct tr_host *to, struct tr_host *from);
 
-enum tr_order_op {
-    TR_ORDER_LOCK,
-    TR_ORDER_UPDATE,
-    TR_ORDER_UNLOCK,
-    TR_ORDER_OPS_LEN
-};
+enum tr_order_op { TR_ORDER_LOCK, TR_ORDER_UPDATE, TR_ORDER_UNLOCK, TR_ORDER_OPS_LEN };
 /* "lock", "update", "unlock". */
 const char *tr_order_op_name(enum tr_order_op op);
 

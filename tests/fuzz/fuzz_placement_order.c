@@ -7,7 +7,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct tr_order_in order;
     struct tr_err err;
-    if (tr_order_decode(tr_slice(data, size), NULL, NULL, &order, &err) != TR_OK || order.table == NULL) {
+    if (tr_order_decode(tr_slice(data, size), NULL, NULL, &order, &err) != TR_OK ||
+        order.table == NULL) {
         return 0;
     }
     struct tr_map_iter iter = { 0 };

@@ -11,11 +11,13 @@ static const struct tr_admission_peer anybody = { 0 };
 
 static struct tr_host message(void)
 {
-    return (struct tr_host){ .id = TR_SLICE_LIT("app-1"), .ns = TR_SLICE_LIT("default"), .op = TR_HOST_REPORT };
+    return (struct tr_host){ .id = TR_SLICE_LIT("app-1"),
+                             .ns = TR_SLICE_LIT("default"),
+                             .op = TR_HOST_REPORT };
 }
 
-static void assert_refused(const struct tr_admission_peer *peer, const struct tr_host *host, enum tr_code code,
-                           const char *text)
+static void assert_refused(const struct tr_admission_peer *peer, const struct tr_host *host,
+                           enum tr_code code, const char *text)
 {
     struct tr_err err;
     assert_int_equal(tr_admission_check(peer, host, &err), code);
@@ -90,8 +92,9 @@ static void one_bad_type_refuses_the_message(void **state)
     struct tr_host host = message();
     host.types = types;
     host.types_len = 2;
-    assert_refused(&anybody, &host, TR_PERMISSION,
-                   "entity dapr.internal.foo.bar is not allowed for app ID app-1 in namespace default");
+    assert_refused(
+        &anybody, &host, TR_PERMISSION,
+        "entity dapr.internal.foo.bar is not allowed for app ID app-1 in namespace default");
     (void)state;
 }
 
@@ -107,8 +110,9 @@ static void the_certificate_decides_id_and_namespace(void **state)
                    "provided app ID app-1 doesn't match the one in the SPIFFE ID (app-2)");
     peer.app_id = TR_SLICE_LIT("app-1");
     peer.ns = TR_SLICE_LIT("other");
-    assert_refused(&peer, &host, TR_PERMISSION,
-                   "provided client namespace default doesn't match the one in the SPIFFE ID (other)");
+    assert_refused(
+        &peer, &host, TR_PERMISSION,
+        "provided client namespace default doesn't match the one in the SPIFFE ID (other)");
     peer.ns = TR_SLICE_LIT("default");
     assert_admitted(&peer, &host);
     (void)state;

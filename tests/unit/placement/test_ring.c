@@ -145,10 +145,10 @@ static void owners_follow_the_vectors(void **state)
         const char *by_3;
         const char *by_100;
     } vectors[] = {
-        { "", A, A, A },        { "a", A, A, B },         { "abc", A, A, A },
-        { "actor-1", A, B, A }, { "actor-2", A, A, C },   { "actor-3", A, C, B },
+        { "", A, A, A },          { "a", A, A, B },       { "abc", A, A, A },
+        { "actor-1", A, B, A },   { "actor-2", A, A, C }, { "actor-3", A, C, B },
         { "myactorid", A, C, A }, { "12345", A, B, C },   { "caf\xc3\xa9", A, A, C },
-        { "0", A, B, B },       { "1", A, B, C },         { "2", A, A, C },
+        { "0", A, B, B },         { "1", A, B, C },       { "2", A, A, C },
     };
     struct tr_ring *by_1 = ring_abc(1);
     struct tr_ring *by_3 = ring_abc(3);
@@ -179,7 +179,8 @@ static void a_hundred_points_a_host_give_the_known_digest(void **state)
             tr_buf_add_char(&bytes, (char)(hash >> (8 * b)));
         }
     }
-    assert_sha256(tr_buf_slice(&bytes), "6df330442e5d6d61e380dab6c64540ac6678452cd56957b3e911af797bf3c620");
+    assert_sha256(tr_buf_slice(&bytes),
+                  "6df330442e5d6d61e380dab6c64540ac6678452cd56957b3e911af797bf3c620");
     tr_buf_fini(&bytes);
     tr_ring_unref(&ring);
     (void)state;
@@ -202,7 +203,8 @@ static void owners_of_many_actors_give_the_known_digest_and_counts(void **state)
     assert_int_equal(count[0], 3432);
     assert_int_equal(count[1], 3318);
     assert_int_equal(count[2], 3250);
-    assert_sha256(tr_buf_slice(&names), "1a05c3a36dc9e6dd6cd6a5b26b5d4244c0a21e809c02d4b07dab1a0fdf3b966a");
+    assert_sha256(tr_buf_slice(&names),
+                  "1a05c3a36dc9e6dd6cd6a5b26b5d4244c0a21e809c02d4b07dab1a0fdf3b966a");
     tr_buf_fini(&names);
     tr_ring_unref(&ring);
     (void)state;
@@ -355,7 +357,8 @@ static void a_cached_ring_is_the_same_ring(void **state)
             for (size_t i = 0; i < tr_ring_points_len(fresh); i++) {
                 const struct tr_ring_host *left;
                 const struct tr_ring_host *right;
-                assert_int_equal(tr_ring_point_at(cached, i, &left), tr_ring_point_at(fresh, i, &right));
+                assert_int_equal(tr_ring_point_at(cached, i, &left),
+                                 tr_ring_point_at(fresh, i, &right));
                 assert_true(tr_slice_eq(left->name, right->name));
             }
             tr_ring_unref(&cached);

@@ -20,12 +20,12 @@
 struct member {
     struct tr_rounds_stream stream;
     char name[32];
-    struct tr_buf seen;        /* orders as text */
-    struct tr_buf table;       /* hosts of type "t" in the last update, sorted, blank between */
-    struct tr_err closed;      /* code TR_OK while it is open */
-    enum tr_order_op last_op;  /* last order that is not acknowledged yet */
-    uint64_t last_version;     /* of the last order */
-    bool has_pending;          /* last_op is to be acknowledged */
+    struct tr_buf seen;       /* orders as text */
+    struct tr_buf table;      /* hosts of type "t" in the last update, sorted, blank between */
+    struct tr_err closed;     /* code TR_OK while it is open */
+    enum tr_order_op last_op; /* last order that is not acknowledged yet */
+    uint64_t last_version;    /* of the last order */
+    bool has_pending;         /* last_op is to be acknowledged */
     bool is_legacy;
     bool is_silent;
     bool is_open;
@@ -80,10 +80,12 @@ static void act(struct test *t)
             struct tr_order_in in;
             struct tr_err err;
             tr_buf_clear(&m->table);
-            assert_int_equal(tr_order_decode(tr_buf_slice(&action.order->bytes), NULL, NULL, &in, &err), TR_OK);
+            assert_int_equal(
+                tr_order_decode(tr_buf_slice(&action.order->bytes), NULL, NULL, &in, &err), TR_OK);
             const struct tr_ring *ring = tr_table_ring(in.table, TR_SLICE_LIT("t"));
             for (size_t i = 0; ring != NULL && i < tr_ring_hosts_len(ring); i++) {
-                tr_buf_addf(&m->table, "%s%.*s", i == 0 ? "" : " ", TR_SLICE_ARG(tr_ring_host_at(ring, i)->name));
+                tr_buf_addf(&m->table, "%s%.*s", i == 0 ? "" : " ",
+                            TR_SLICE_ARG(tr_ring_host_at(ring, i)->name));
             }
             tr_table_unref(&in.table);
         }
@@ -146,7 +148,8 @@ static void report(struct test *t, struct member *m, const char *type)
     act(t);
 }
 
-static void ack_as(struct test *t, struct member *m, uint32_t op, bool has_version, uint64_t version)
+static void ack_as(struct test *t, struct member *m, uint32_t op, bool has_version,
+                   uint64_t version)
 {
     struct tr_host host = host_of(m->name, "t");
     host.op = op;
@@ -456,7 +459,8 @@ static void a_change_in_a_round_replaces_the_round(void **state)
     pass(t, 500);
     report(t, a, "t");
     assert_seen(a, "lock 1 lock 2");
-    assert_int_equal(tr_rounds_due_ms(t->rounds), due_ms + 500); /* the new round has its own limit */
+    assert_int_equal(tr_rounds_due_ms(t->rounds),
+                     due_ms + 500); /* the new round has its own limit */
     ack_as(t, a, TR_HOST_LOCK, true, 1);
     ack_as(t, a, TR_HOST_LOCK, true, 2);
     report(t, a, "u");
@@ -587,7 +591,8 @@ static void a_leaver_that_was_awaited_does_not_hold_up_the_phase(void **state)
         ack(t, a);
         leave(t, b);
         settle(t);
-        assert_seen(a, "lock 1 update 1 unlock 1 lock 2 update 2 unlock 2 lock 3 update 3 unlock 3");
+        assert_seen(a,
+                    "lock 1 update 1 unlock 1 lock 2 update 2 unlock 2 lock 3 update 3 unlock 3");
         assert_table(a, "h001");
         test_end(t);
     }
@@ -1022,7 +1027,8 @@ static void a_stream_above_the_limit_is_refused(void **state)
         }
     }
     struct tr_host first = { 0 };
-    assert_int_equal(tr_rounds_join(rounds, &streams[TR_ROUNDS_STREAMS_MAX], &first, 1, &err), TR_LIMIT);
+    assert_int_equal(tr_rounds_join(rounds, &streams[TR_ROUNDS_STREAMS_MAX], &first, 1, &err),
+                     TR_LIMIT);
     assert_null(streams[TR_ROUNDS_STREAMS_MAX].rounds);
     for (size_t i = 0; i <= TR_ROUNDS_STREAMS_MAX; i++) {
         tr_rounds_leave(&streams[i], 1);
@@ -1053,7 +1059,8 @@ static void check_order(struct test *t)
     enum tr_rounds_phase phase = tr_rounds_phase(t->rounds);
     for (size_t i = 0; i < t->members_len; i++) {
         const struct member *m = &t->members[i];
-        if (!m->is_open || m->stream.rounds == NULL || m->stream.is_waiting || phase == TR_ROUNDS_IDLE) {
+        if (!m->is_open || m->stream.rounds == NULL || m->stream.is_waiting ||
+            phase == TR_ROUNDS_IDLE) {
             continue;
         }
         assert_int_equal(m->last_version, tr_rounds_version(t->rounds));

@@ -15,16 +15,16 @@
 struct sidecar {
     struct tr_placement_client *client;
     char name[32];
-    uint64_t update_token;  /* of an update that is not done */
+    uint64_t update_token; /* of an update that is not done */
     uint64_t lost_token;
-    struct tr_buf changed;  /* types of the last update, blank between */
+    struct tr_buf changed; /* types of the last update, blank between */
     unsigned locks;
     unsigned updates;
     unsigned unlocks;
     unsigned losts;
     unsigned readies;
-    bool is_in_update;      /* the last update is not unlocked */
-    bool is_slow;           /* update and loss wait for the test */
+    bool is_in_update; /* the last update is not unlocked */
+    bool is_slow;      /* update and loss wait for the test */
     bool is_closed;
 };
 
@@ -48,7 +48,8 @@ static void on_gauges(void *ctx, struct tr_slice ns, size_t runtimes, size_t act
     tr_buf_addf(&s->gauges, "%.*s %zu %zu", TR_SLICE_ARG(ns), runtimes, actor_runtimes);
 }
 
-static struct tr_placement_server *server_on(struct service *s, struct tr_rpc_server *rpc_server, uint64_t limit_ms)
+static struct tr_placement_server *server_on(struct service *s, struct tr_rpc_server *rpc_server,
+                                             uint64_t limit_ms)
 {
     const struct tr_placement_server_conf conf = {
         .loop = s->f.loop,
@@ -126,8 +127,8 @@ static void on_ready(void *ctx)
     c->readies++;
 }
 
-static struct sidecar *sidecar_at(struct service *s, const struct tr_slice *addresses, size_t addresses_len,
-                                  const char *type, uint64_t limit_ms)
+static struct sidecar *sidecar_at(struct service *s, const struct tr_slice *addresses,
+                                  size_t addresses_len, const char *type, uint64_t limit_ms)
 {
     assert_true(s->sidecars_len < SIDECARS_MAX);
     struct sidecar *c = &s->sidecars[s->sidecars_len++];
@@ -257,7 +258,8 @@ static void a_sidecar_without_types_routes_to_the_others(void **state)
     struct sidecar *b = sidecar(s, NULL);
     fixture_wait_count(&s->f, &b->readies, 1);
     struct tr_owner_host host;
-    assert_int_equal(tr_placement_lookup(b->client, TR_SLICE_LIT("t"), TR_SLICE_LIT("a"), &host), TR_OWNER_REMOTE);
+    assert_int_equal(tr_placement_lookup(b->client, TR_SLICE_LIT("t"), TR_SLICE_LIT("a"), &host),
+                     TR_OWNER_REMOTE);
     assert_text(host.address, "10.0.0.1:50002");
     assert_text(host.app_id, "app");
     assert_int_equal(a->unlocks, 1); /* hears nothing of it */
@@ -270,9 +272,10 @@ static bool is_stable(void *ctx)
     struct service *s = ctx;
     for (size_t i = 0; i < s->sidecars_len; i++) {
         struct sidecar *c = &s->sidecars[i];
-        if (c->client != NULL && (tr_placement_table_version(c->client) !=
-                                      tr_placement_table_version(s->sidecars[s->sidecars_len - 1].client) ||
-                                  c->is_in_update || c->unlocks == 0)) {
+        if (c->client != NULL &&
+            (tr_placement_table_version(c->client) !=
+                 tr_placement_table_version(s->sidecars[s->sidecars_len - 1].client) ||
+             c->is_in_update || c->unlocks == 0)) {
             return false;
         }
     }
@@ -362,7 +365,9 @@ static void on_wait(struct tr_placement_wait *op)
 
 static void wait_start(struct wait *w, struct sidecar *c, const char *type, uint64_t deadline_ms)
 {
-    *w = (struct wait){ .op = { .type = tr_slice_str(type), .deadline_ms = deadline_ms, .cb = on_wait }, .c = c };
+    *w = (struct wait){
+        .op = { .type = tr_slice_str(type), .deadline_ms = deadline_ms, .cb = on_wait }, .c = c
+    };
     tr_placement_wait_start(c->client, &w->op);
     assert_false(w->is_done);
 }
@@ -407,7 +412,7 @@ static void only_types_that_change_hands_are_held(void **state)
     wait_start(&free_now, a, "t", 0);
     fixture_wait(&s->f, &free_now.is_done);
     assert_false(held.is_done);
-    assert_int_equal(b->unlocks, 0); /* everybody waits for the slow one */
+    assert_int_equal(b->unlocks, 0);                          /* everybody waits for the slow one */
     tr_placement_update_done(a->client, a->update_token + 7); /* no such token */
     tr_placement_update_done(a->client, a->update_token);
     fixture_wait(&s->f, &held.is_done);
@@ -487,7 +492,8 @@ static void no_update_is_worked_on_before_the_actors_are_halted(void **state)
     tr_placement_lost_done(a->client, a->lost_token);
     fixture_wait_count(&s->f, &a->unlocks, 2);
     assert_int_equal(a->losts, 1);
-    assert_text(tr_buf_slice(&a->changed), "t"); /* the same table as before, but others may have had our actors */
+    assert_text(tr_buf_slice(&a->changed),
+                "t"); /* the same table as before, but others may have had our actors */
     service_end(s);
     (void)state;
 }
@@ -543,7 +549,8 @@ static void raw_send_bytes(struct service *s, struct raw *r, struct tr_slice byt
     fixture_wait_count(&s->f, &r->sent, sent + 1);
 }
 
-static void raw_send(struct service *s, struct raw *r, const char *id, const char *type, uint32_t op)
+static void raw_send(struct service *s, struct raw *r, const char *id, const char *type,
+                     uint32_t op)
 {
     struct tr_slice types[] = { tr_slice_str(type) };
     const struct tr_host host = {
@@ -681,7 +688,8 @@ static void peers_out_of_the_protocol_are_refused_with_status_and_text(void **st
     raw_start(s, &r);
     fixture_wait(&s->f, &r.is_done);
     assert_int_equal(r.stream.status, TR_RPC_FAILED_PRECONDITION);
-    assert_text(tr_buf_slice(&r.stream.message), "node id=p-0 is not a leader. Only the leader can serve requests");
+    assert_text(tr_buf_slice(&r.stream.message),
+                "node id=p-0 is not a leader. Only the leader can serve requests");
     raw_end(s, &r);
     service_end(s);
     (void)state;
@@ -695,7 +703,8 @@ static void a_silent_peer_is_closed_with_the_limit_in_the_text(void **state)
     raw_send(s, &r, "app", "t", TR_HOST_REPORT);
     fixture_wait(&s->f, &r.is_done);
     assert_int_equal(r.stream.status, TR_RPC_DEADLINE_EXCEEDED);
-    assert_text(tr_buf_slice(&r.stream.message), "dissemination timeout after some time for version 1");
+    assert_text(tr_buf_slice(&r.stream.message),
+                "dissemination timeout after some time for version 1");
     assert_true(wait_for_text(s, "{}"));
     raw_end(s, &r);
     service_end(s);
@@ -713,7 +722,8 @@ static void a_refused_sidecar_goes_on_to_the_leader(void **state)
     struct tr_placement_server *follower = server_on(s, follower_rpc, 8000);
     tr_rpc_server_start(follower_rpc);
     char target[32];
-    (void)snprintf(target, sizeof(target), "127.0.0.1:%d", (int)tr_rpc_server_port(follower_rpc, 0));
+    (void)snprintf(target, sizeof(target), "127.0.0.1:%d",
+                   (int)tr_rpc_server_port(follower_rpc, 0));
     const struct tr_slice addresses[] = { tr_slice_str(target), tr_slice_str(s->f.target) };
     struct sidecar *c = sidecar_at(s, addresses, 2, "t", 30000);
     tr_placement_client_start(c->client);
@@ -761,7 +771,8 @@ static void a_name_may_be_looked_up_for_every_attempt(void **state)
     const char *port = strchr(s->f.target, ':');
     for (size_t i = 0; i < TR_ARRAY_LEN(names); i++) {
         char name[64];
-        (void)snprintf(name, sizeof(name), "%s%s", i == 0 ? names[0] : "", i == 0 ? port : names[1]);
+        (void)snprintf(name, sizeof(name), "%s%s", i == 0 ? names[0] : "",
+                       i == 0 ? port : names[1]);
         const struct tr_slice address = tr_slice_str(name);
         struct sidecar *c = &s->sidecars[s->sidecars_len++];
         const struct tr_placement_client_conf conf = {
@@ -819,9 +830,10 @@ static void state_and_gauges_show_the_hosts(void **state)
     assert_text(tr_buf_slice(&s->gauges), "default 1 0");
     struct sidecar *a = sidecar(s, "t");
     fixture_wait_count(&s->f, &a->readies, 1);
-    assert_true(wait_for_text(s, "{\"tables\":{\"default\":{\"hosts\":[{\"name\":\"10.0.0.2:50002\",\"entities\":[\"t\"],"
-                                 "\"id\":\"app\",\"api_level\":20,\"namespace\":\"default\",\"operation\":1}],"
-                                 "\"version\":1}}}"));
+    assert_true(wait_for_text(
+        s, "{\"tables\":{\"default\":{\"hosts\":[{\"name\":\"10.0.0.2:50002\",\"entities\":[\"t\"],"
+           "\"id\":\"app\",\"api_level\":20,\"namespace\":\"default\",\"operation\":1}],"
+           "\"version\":1}}}"));
     assert_text(tr_buf_slice(&s->gauges), "default 2 1");
     leave(s, a);
     leave(s, router);
@@ -879,7 +891,9 @@ static void loopback_names_with_one_port_are_one_host(void **state)
 static void bad_settings_of_a_client_are_refused(void **state)
 {
     struct service *s = service_begin(8000);
-    struct tr_placement_client_conf conf = { .loop = s->f.loop, .rpc = s->f.rpc, .log = &s->log, .round_limit_ms = 1 };
+    struct tr_placement_client_conf conf = {
+        .loop = s->f.loop, .rpc = s->f.rpc, .log = &s->log, .round_limit_ms = 1
+    };
     struct tr_placement_client *client = NULL;
     struct tr_err err;
     assert_int_equal(tr_placement_client_new(&conf, &client, &err), TR_INVALID);

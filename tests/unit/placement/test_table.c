@@ -10,7 +10,8 @@
 #include "placement/table.h"
 #include "placement/wire.h"
 
-static struct tr_host host(const char *name, const char *id, struct tr_slice *types, size_t types_len)
+static struct tr_host host(const char *name, const char *id, struct tr_slice *types,
+                           size_t types_len)
 {
     return (struct tr_host){
         .name = tr_slice_str(name),
@@ -63,7 +64,8 @@ static void a_report_survives_the_wire(void **state)
 
 static void types_are_sorted_and_named_once(void **state)
 {
-    struct tr_slice types[] = { TR_SLICE_LIT("b"), TR_SLICE_LIT("a"), TR_SLICE_LIT("b"), TR_SLICE_LIT("") };
+    struct tr_slice types[] = { TR_SLICE_LIT("b"), TR_SLICE_LIT("a"), TR_SLICE_LIT("b"),
+                                TR_SLICE_LIT("") };
     struct tr_host in = host("h:1", "app", types, 4);
     struct tr_buf bytes = { 0 };
     tr_host_encode(&in, &bytes);
@@ -98,10 +100,10 @@ static void bytes_that_are_no_message_are_refused(void **state)
 {
     static const struct tr_slice bad[] = {
         TR_SLICE_LIT("\x0a\x05"
-                     "ab"),                 /* name cut short */
-        TR_SLICE_LIT("\xff\xff\xff"),       /* no tag */
-        TR_SLICE_LIT("\x0a\x01\xff"),       /* name is no UTF-8 */
-        TR_SLICE_LIT("\x22\x02\xc0\x80"),   /* type is an overlong NUL */
+                     "ab"),                   /* name cut short */
+        TR_SLICE_LIT("\xff\xff\xff"),         /* no tag */
+        TR_SLICE_LIT("\x0a\x01\xff"),         /* name is no UTF-8 */
+        TR_SLICE_LIT("\x22\x02\xc0\x80"),     /* type is an overlong NUL */
         TR_SLICE_LIT("\x2a\x03\xed\xa0\x80"), /* id is a surrogate */
     };
     for (size_t i = 0; i < TR_ARRAY_LEN(bad); i++) {
@@ -260,10 +262,12 @@ static void orders_out_of_the_protocol_are_refused(void **state)
 {
     struct tr_order_in order;
     struct tr_err err;
-    assert_int_equal(tr_order_decode(TR_SLICE_LIT("\x12\x04LOCK"), NULL, NULL, &order, &err), TR_INVALID);
+    assert_int_equal(tr_order_decode(TR_SLICE_LIT("\x12\x04LOCK"), NULL, NULL, &order, &err),
+                     TR_INVALID);
     assert_string_equal(err.msg, "unknown operation: LOCK");
     assert_int_equal(tr_order_decode(TR_SLICE_LIT(""), NULL, NULL, &order, &err), TR_INVALID);
-    assert_int_equal(tr_order_decode(TR_SLICE_LIT("\x12\x09lock"), NULL, NULL, &order, &err), TR_INVALID);
+    assert_int_equal(tr_order_decode(TR_SLICE_LIT("\x12\x09lock"), NULL, NULL, &order, &err),
+                     TR_INVALID);
     /* a host inside the table that is no message */
     assert_int_equal(tr_order_decode(TR_SLICE_LIT("\x0a\x10\x0a\x0c\x0a\x01"
                                                   "a"
