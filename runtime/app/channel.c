@@ -46,14 +46,6 @@ struct request {
     bool is_sent;
 };
 
-void tr_app_call_fini(struct tr_app_call *call)
-{
-    tr_http_headers_fini(&call->headers_out);
-    tr_buf_fini(&call->content_type_out);
-    tr_buf_fini(&call->body_out);
-    tr_buf_fini(&call->failure);
-}
-
 static void on_http_done(struct tr_http_call *http);
 
 static void request_free(struct request *request)
