@@ -131,6 +131,8 @@ void tr_http_header_canonical(struct tr_slice name, struct tr_buf *out);
 /* May a proxy not pass this header on, whatever Connection says? Source: RFC 9110 7.6.1, RFC 2616 13.5.1. */
 bool tr_http_header_is_hop(struct tr_slice name);
 
+#define TR_HTTP_LENGTH_UNKNOWN UINT64_MAX /* of a body: it ends where its framing says */
+
 /* A length in decimal digits only, at most 2^63-1; false if it is anything else. */
 bool tr_http_length_parse(struct tr_slice text, uint64_t *out_length);
 

@@ -70,8 +70,6 @@ size_t tr_http_server_exchanges(const struct tr_http_server *server);
 
 /* --- exchange: the request ----------------------------------------------------------------------------------------- */
 
-#define TR_HTTP_LENGTH_UNKNOWN UINT64_MAX
-
 struct tr_http_exchange {
     /* The request. Borrowed until on_close; the handler may change `headers` and move them out. */
     enum tr_http_version version;
