@@ -51,7 +51,7 @@ static struct tr_http_field *last_field(struct tr_http_headers *headers)
 void http_headers_more_name(struct tr_http_headers *headers, struct tr_slice piece)
 {
     struct tr_http_field *field = last_field(headers);
-    tr_assert(field->value_at == 0);
+    tr_assert(field->value_len == 0);
     tr_buf_add(&headers->bytes, piece);
     tr_assert(headers->bytes.len <= UINT32_MAX);
     field->name_len += (uint32_t)piece.len;
@@ -60,7 +60,7 @@ void http_headers_more_name(struct tr_http_headers *headers, struct tr_slice pie
 void http_headers_more_value(struct tr_http_headers *headers, struct tr_slice piece)
 {
     struct tr_http_field *field = last_field(headers);
-    if (field->value_at == 0) {
+    if (field->value_len == 0) {
         field->value_at = (uint32_t)headers->bytes.len;
     }
     tr_buf_add(&headers->bytes, piece);

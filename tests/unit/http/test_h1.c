@@ -209,6 +209,7 @@ static const struct refusal refusals[] = {
     REFUSAL("blank before colon", 400, "GET / HTTP/1.1\r\nHost: x\r\nName : v\r\n\r\n"),
     REFUSAL("blank before first header", 400, "GET / HTTP/1.1\r\n Host: x\r\n\r\n"),
     REFUSAL("empty header name", 400, "GET / HTTP/1.1\r\nHost: x\r\n: v\r\n\r\n"),
+    REFUSAL("empty first header name", 400, "GET / HTTP/1.1\r\n:a: b\r\nHost: x\r\n\r\n"),
     REFUSAL("bracket in name", 400, "GET / HTTP/1.1\r\nHost: x\r\nA[b]: v\r\n\r\n"),
     REFUSAL("high byte in name", 400, "GET / HTTP/1.1\r\nHost: x\r\nA\xc3\xa4: v\r\n\r\n"),
     REFUSAL("zero in header", 400, "GET / HTTP/1.1\r\nHost: x\r\nA: b\x00" "c\r\n\r\n"),
