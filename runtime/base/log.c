@@ -136,14 +136,17 @@ static bool is_number(struct tr_slice format)
 }
 
 /* Length of what the first `len` bytes of the format print. */
-static size_t printed_len(const char *format, size_t len, va_list args)
+static TR_PRINTF(1, 0) size_t printed_len(const char *format, size_t len, va_list args)
 {
     char part[TR_LOG_FORMAT_BYTES_MAX];
     memcpy(part, format, len);
     part[len] = '\0';
     va_list again;
     va_copy(again, args);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* it is a part of a checked literal */
     const int printed = vsnprintf(NULL, 0, part, again);
+#pragma GCC diagnostic pop
     va_end(again);
     tr_assert(printed >= 0);
     return (size_t)printed;
@@ -153,7 +156,7 @@ static size_t printed_len(const char *format, size_t len, va_list args)
  * Print the facts and say where each value begins and ends. The places come from printing ever longer parts of the
  * format, so that a value with blanks and equal signs in it cannot forge a fact.
  */
-static void split_facts(struct tr_buf *text, const char *format, va_list args, struct fields *fields)
+static TR_PRINTF(2, 0) void split_facts(struct tr_buf *text, const char *format, va_list args, struct fields *fields)
 {
     tr_assert(strlen(format) < TR_LOG_FORMAT_BYTES_MAX);
     va_list again;
@@ -367,7 +370,7 @@ void tr_log_write(const struct tr_log *log, enum tr_log_level level, const char 
     (void)pthread_mutex_unlock(&log->sink->lock);
 }
 
-static void write_text(const struct tr_log *log, enum tr_log_level level, const char *fmt, va_list args)
+static TR_PRINTF(3, 0) void write_text(const struct tr_log *log, enum tr_log_level level, const char *fmt, va_list args)
 {
     if (!tr_log_enabled(log, level)) {
         return;
