@@ -146,7 +146,7 @@ static int log_len(struct tr_slice text)
 static void on_first(void *ctx, struct tr_session *session, struct tr_host *first)
 {
     struct tr_placement_server *server = ctx;
-    struct tr_placement_ns *ns;
+    struct tr_placement_ns *ns = NULL;
     struct tr_err err;
     tr_log_text(server->conf.log, TR_LOG_INFO,
                 "Received status report connection from new namespace=%.*s id=%.*s host=%.*s",
