@@ -44,6 +44,7 @@
     X(TR_BAD_REQUEST, "ERR_BAD_REQUEST", 400, 3)                                                   \
     X(TR_MALFORMED, "ERR_MALFORMED_REQUEST", 400, 3)                                               \
     X(TR_DIRECT_INVOKE, "ERR_DIRECT_INVOKE", 500, 13)                                              \
+    X(TR_NO_APP_ID, "ERR_DIRECT_INVOKE", 404, 5)                                                   \
     X(TR_ACTOR_NO_PLACEMENT, "ERR_ACTOR_NO_PLACEMENT", 400, 14)                                    \
     X(TR_ACTOR_CLOSED, "ERR_ACTOR_RUNTIME_CLOSED", 503, 14)                                        \
     X(TR_ACTOR_RESERVED, "ERR_ACTOR_TYPE_RESERVED", 403, 7)                                        \

@@ -1,0 +1,141 @@
+/* What the files of the API share. */
+#ifndef TR_API_INT_H
+#define TR_API_INT_H
+
+#include "runtime/api/api.h"
+#include "runtime/api/path.h"
+#include "runtime/base/log.h"
+
+struct tr_api {
+    struct tr_api_conf conf;
+    struct tr_log log;
+    struct tr_log http_log; /* API log lines */
+    struct tr_log grpc_log;
+    struct tr_api_store *stores; /* owned */
+    size_t stores_len;
+    struct tr_api_rule *denied; /* owned */
+    size_t denied_len;
+    struct tr_api_rule *allowed; /* owned */
+    size_t allowed_len;
+    struct tr_http_headers extended; /* key and value, in order of arrival */
+    struct api_method *methods;      /* owned: one per gRPC method */
+    size_t open_len;
+};
+
+struct tr_api_store *api_store_find(struct tr_api *api, struct tr_slice name);
+/* Set an entry of the metadata; an empty key is ignored. False: too many. */
+bool api_extended_set(struct tr_api *api, struct tr_slice key, struct tr_slice value);
+
+/* --- HTTP ----------------------------------------------------------------------------------------------------------- */
+
+struct api_request;
+typedef void api_handler_fn(struct api_request *req);
+
+#define API_GET    (1U << TR_HTTP_GET)
+#define API_POST   (1U << TR_HTTP_POST)
+#define API_PUT    (1U << TR_HTTP_PUT)
+#define API_DELETE (1U << TR_HTTP_DELETE)
+
+struct api_route {
+    unsigned methods;
+    const char *pattern;
+    const char *param_names[TR_PATH_PARAMS_MAX]; /* for error texts */
+    const char *group;                           /* "v1/actors", for allow lists */
+    const char *name;                            /* operation, for the log */
+    api_handler_fn *handler;
+    bool is_open; /* no token, not in allow lists: health */
+    bool is_health;
+};
+
+/* One request. A handler with work in flight sets `work`, `cancel` and `free_work`. */
+struct api_request {
+    struct tr_api *api;
+    struct tr_http_exchange *ex;
+    const struct api_route *route; /* NULL: none matched */
+    struct tr_buf path;            /* clean */
+    struct tr_buf params[TR_PATH_PARAMS_MAX];
+    void *work;                             /* the handler's */
+    void (*cancel)(struct api_request *req); /* the client went away; NULL: nothing to cancel */
+    void (*free_work)(void *work);
+    uint64_t started_us;
+    int status;
+    size_t reply_bytes;
+    bool is_public;
+};
+
+static inline struct tr_slice api_param(struct api_request *req, size_t i)
+{
+    return tr_buf_slice(&req->params[i]);
+}
+
+/* Answers; each ends the request. */
+void api_reply(struct api_request *req, int status, struct tr_http_headers *headers, struct tr_slice body);
+void api_reply_json(struct api_request *req, int status, struct tr_slice body);
+void api_reply_empty(struct api_request *req); /* 204 */
+/* The JSON error body of `code`; a code without a name goes out as "ERROR" with its own status. */
+void api_reply_code(struct api_request *req, enum tr_code code, struct tr_slice message);
+void api_reply_err(struct api_request *req, const struct tr_err *err);
+/* `code` with the message "<prefix><cause>". */
+void api_reply_wrapped(struct api_request *req, enum tr_code code, const char *prefix, const struct tr_err *cause);
+
+extern const struct api_route api_actor_routes[];
+extern const size_t api_actor_routes_len;
+extern const struct api_route api_state_routes[];
+extern const size_t api_state_routes_len;
+extern const struct api_route api_meta_routes[];
+extern const size_t api_meta_routes_len;
+
+/* --- gRPC ----------------------------------------------------------------------------------------------------------- */
+
+/* One call; a handler with work in flight embeds it. */
+struct api_call {
+    struct tr_api *api;
+    struct tr_rpc_call *rpc;
+    const struct api_method *method;
+    struct tr_rpc_watch watch;
+    void *work;
+    void (*cancel)(struct api_call *call);
+    void (*free_work)(void *work);
+    uint64_t started_us;
+};
+
+struct api_grpc_row {
+    const char *path;
+    const char *group; /* "actors.v1", NULL: always open */
+    void (*handler)(struct api_call *call);
+};
+
+struct api_method {
+    struct tr_api *api;
+    const struct api_grpc_row *row;
+};
+
+/* Answers; each ends the call. */
+void api_call_reply(struct api_call *call, const void *message);
+/* The same for an encoded message. */
+void api_call_reply_bytes(struct api_call *call, struct tr_slice bytes);
+void api_call_reply_empty(struct api_call *call);
+void api_call_fail(struct api_call *call, int status, struct tr_slice message);
+/* With one google.rpc.ErrorInfo of this reason; none if it is NULL. */
+void api_call_fail_reason(struct api_call *call, int status, struct tr_slice message, const char *reason);
+void api_call_fail_err(struct api_call *call, const struct tr_err *err);
+void api_call_fail_wrapped(struct api_call *call, enum tr_code code, const char *prefix, const struct tr_err *cause);
+/* Decode the request; false: the call has been answered. Free the message with tr_wire_free(). */
+bool api_call_decode(struct api_call *call, const void *descriptor, void *out_message);
+
+extern const struct api_grpc_row api_actor_rows[];
+extern const size_t api_actor_rows_len;
+extern const struct api_grpc_row api_state_rows[];
+extern const size_t api_state_rows_len;
+extern const struct api_grpc_row api_meta_rows[];
+extern const size_t api_meta_rows_len;
+
+/* --- shared by both ------------------------------------------------------------------------------------------------- */
+
+/* Is the type one of the workflow engine's? Then `err` says that it is reserved. */
+bool api_is_reserved(struct tr_slice type, struct tr_err *err);
+
+/* Does the value ask for a forced shutdown? */
+bool api_is_true(struct tr_slice value);
+
+#endif

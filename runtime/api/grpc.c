@@ -1,0 +1,254 @@
+/*
+ * The public gRPC API: from a call to a handler and back. A call's memory lives until gRPC is done with it; the client
+ * going away cancels the handler's work, and the handler then ends the call as always.
+ */
+#include <stdlib.h>
+
+#include "proto/common.pb-c.h"
+#include "proto/wire.h"
+#include "runtime/api/api_int.h"
+
+#define ERROR_INFO_URL "type.googleapis.com/google.rpc.ErrorInfo"
+
+static const struct {
+    const struct api_grpc_row *rows;
+    const size_t *len;
+} tables[] = {
+    { api_actor_rows, &api_actor_rows_len },
+    { api_state_rows, &api_state_rows_len },
+    { api_meta_rows, &api_meta_rows_len },
+};
+
+/* --- answers -------------------------------------------------------------------------------------------------------- */
+
+static void log_call(const struct api_call *call, int status)
+{
+    const struct tr_api *api = call->api;
+    struct tr_slice agent = TR_SLICE_LIT("");
+    if (!api->conf.has_log) {
+        return;
+    }
+    const unsigned long long duration_ms = (tr_loop_now_us(api->conf.loop) - call->started_us) / 1000;
+    if (tr_rpc_md_get(tr_rpc_call_metadata(call->rpc), "user-agent", &agent) && agent.len > 0) {
+        tr_log_info(&api->grpc_log, "gRPC API Called", "method=%s useragent=%.*s code=%d duration=%llu",
+                    call->method->row->path, TR_SLICE_ARG(agent), status, duration_ms);
+    } else {
+        tr_log_info(&api->grpc_log, "gRPC API Called", "method=%s code=%d duration=%llu", call->method->row->path, status,
+                    duration_ms);
+    }
+}
+
+void api_call_reply(struct api_call *call, const void *message)
+{
+    struct tr_buf bytes = { 0 };
+    tr_wire_pack(message, &bytes);
+    log_call(call, TR_RPC_OK);
+    tr_rpc_call_reply(call->rpc, tr_buf_slice(&bytes));
+    tr_buf_fini(&bytes);
+}
+
+void api_call_reply_bytes(struct api_call *call, struct tr_slice bytes)
+{
+    log_call(call, TR_RPC_OK);
+    tr_rpc_call_reply(call->rpc, bytes);
+}
+
+void api_call_reply_empty(struct api_call *call)
+{
+    api_call_reply_bytes(call, TR_SLICE_LIT(""));
+}
+
+void api_call_fail(struct api_call *call, int status, struct tr_slice message)
+{
+    log_call(call, status);
+    tr_rpc_call_fail(call->rpc, status, message);
+}
+
+void api_call_fail_reason(struct api_call *call, int status, struct tr_slice message, const char *reason)
+{
+    if (reason != NULL) {
+        struct tr_buf info_bytes = { 0 };
+        struct tr_buf status_bytes = { 0 };
+        Tr__Common__ErrorInfo info = TR__COMMON__ERROR_INFO__INIT;
+        Tr__Common__Any any = TR__COMMON__ANY__INIT;
+        Tr__Common__Any *details[] = { &any };
+        Tr__Common__RpcStatus rpc_status = TR__COMMON__RPC_STATUS__INIT;
+        TR_WIRE_SET(&info, reason, tr_slice_str(reason));
+        TR_WIRE_SET(&info, domain, TR_SLICE_LIT("dapr.io"));
+        tr_wire_pack(&info, &info_bytes);
+        TR_WIRE_SET(&any, type_url, TR_SLICE_LIT(ERROR_INFO_URL));
+        TR_WIRE_SET(&any, value, tr_buf_slice(&info_bytes));
+        rpc_status.has_code = true;
+        rpc_status.code = status;
+        TR_WIRE_SET(&rpc_status, message, message);
+        rpc_status.n_details = 1;
+        rpc_status.details = details;
+        tr_wire_pack(&rpc_status, &status_bytes);
+        tr_rpc_md_add(tr_rpc_call_trailing(call->rpc), TR_SLICE_LIT("grpc-status-details-bin"),
+                      tr_buf_slice(&status_bytes));
+        tr_buf_fini(&info_bytes);
+        tr_buf_fini(&status_bytes);
+    }
+    api_call_fail(call, status, message);
+}
+
+void api_call_fail_err(struct api_call *call, const struct tr_err *err)
+{
+    api_call_fail(call, tr_code_grpc(err->code), tr_slice_str(err->msg));
+}
+
+void api_call_fail_wrapped(struct api_call *call, enum tr_code code, const char *prefix, const struct tr_err *cause)
+{
+    struct tr_buf text = { 0 };
+    tr_buf_addf(&text, "%s%s", prefix, cause->msg);
+    api_call_fail(call, tr_code_grpc(code), tr_buf_slice(&text));
+    tr_buf_fini(&text);
+}
+
+bool api_call_decode(struct api_call *call, const void *descriptor, void *out_message)
+{
+    ProtobufCMessage *message = NULL;
+    struct tr_err err;
+    if (tr_wire_unpack(descriptor, tr_buf_slice(tr_rpc_call_request(call->rpc)), &message, &err) != TR_OK) {
+        /* Source: grpc-go server.go, the status of a request that cannot be unmarshaled. */
+        api_call_fail_wrapped(call, TR_INTERNAL, "grpc: error unmarshalling request: ", &err);
+        return false;
+    }
+    memcpy(out_message, &message, sizeof(message));
+    return true;
+}
+
+/* --- the way in ----------------------------------------------------------------------------------------------------- */
+
+/* "<name>.<version>" of the rule against the method's group. */
+static bool rule_matches(const struct tr_api_rule *rule, const struct api_grpc_row *row)
+{
+    struct tr_buf key = { 0 };
+    tr_buf_add(&key, tr_buf_slice(&rule->name));
+    tr_buf_add_char(&key, '.');
+    tr_buf_add(&key, tr_buf_slice(&rule->version));
+    const bool matches = tr_slice_eq_str(tr_buf_slice(&rule->protocol), "grpc") &&
+                         tr_slice_eq_str(tr_buf_slice(&key), row->group);
+    tr_buf_fini(&key);
+    return matches;
+}
+
+static bool is_served(const struct tr_api *api, const struct api_grpc_row *row)
+{
+    if (row->group == NULL) {
+        return true;
+    }
+    for (size_t i = 0; i < api->denied_len; i++) {
+        if (rule_matches(&api->denied[i], row)) {
+            return false;
+        }
+    }
+    bool has_allowed = false;
+    for (size_t i = 0; i < api->allowed_len; i++) {
+        if (rule_matches(&api->allowed[i], row)) {
+            return true;
+        }
+        has_allowed |= tr_slice_eq_str(tr_buf_slice(&api->allowed[i].protocol), "grpc");
+    }
+    return !has_allowed;
+}
+
+static bool has_token(const struct api_call *call)
+{
+    struct tr_slice have = TR_SLICE_LIT("");
+    const struct tr_slice want = call->api->conf.token;
+    if (want.len == 0) {
+        return true;
+    }
+    (void)tr_rpc_md_get(tr_rpc_call_metadata(call->rpc), "dapr-api-token", &have);
+    /* Time must not tell how much of it was right. */
+    unsigned different = want.len != have.len;
+    for (size_t i = 0; i < have.len; i++) {
+        different |= (unsigned)(have.ptr[i] ^ want.ptr[i % want.len]);
+    }
+    return different == 0;
+}
+
+static void on_cancel(struct tr_rpc_watch *watch)
+{
+    struct api_call *call = TR_CONTAINER_OF(watch, struct api_call, watch);
+    if (call->cancel != NULL) {
+        call->cancel(call);
+    }
+}
+
+static void on_close(struct tr_rpc_watch *watch)
+{
+    struct api_call *call = TR_CONTAINER_OF(watch, struct api_call, watch);
+    if (call->free_work != NULL) {
+        call->free_work(call->work);
+    }
+    call->api->open_len--;
+    free(call);
+}
+
+static void on_method(void *ctx, struct tr_rpc_call *rpc)
+{
+    struct api_method *method = ctx;
+    struct api_call *call = tr_xzalloc(sizeof(*call));
+    call->api = method->api;
+    call->rpc = rpc;
+    call->method = method;
+    call->started_us = tr_loop_now_us(method->api->conf.loop);
+    call->watch.on_cancel = on_cancel;
+    call->watch.on_close = on_close;
+    method->api->open_len++;
+    tr_rpc_call_watch(rpc, &call->watch);
+    if (!is_served(method->api, method->row)) {
+        api_call_fail_reason(call, TR_RPC_UNIMPLEMENTED, TR_SLICE_LIT("requested endpoint is not available"), "Not Implemented");
+    } else if (!has_token(call)) {
+        api_call_fail_reason(call, TR_RPC_UNAUTHENTICATED, TR_SLICE_LIT("Unauthorized"), "Unauthorized");
+    } else {
+        method->row->handler(call);
+    }
+}
+
+/* The actor event stream has no reply of its own: its hub takes the call over. */
+static void on_actor_stream(void *ctx, struct tr_rpc_call *rpc)
+{
+    struct tr_api *api = ctx;
+    struct tr_slice token = TR_SLICE_LIT("");
+    static const struct api_grpc_row row = { NULL, "actors.v1alpha1", NULL };
+    (void)tr_rpc_md_get(tr_rpc_call_metadata(rpc), "dapr-api-token", &token);
+    if (!is_served(api, &row)) {
+        tr_rpc_call_finish(rpc, TR_RPC_UNIMPLEMENTED, TR_SLICE_LIT("requested endpoint is not available"));
+    } else if (api->conf.token.len > 0 && !tr_slice_eq(token, api->conf.token)) {
+        tr_rpc_call_finish(rpc, TR_RPC_UNAUTHENTICATED, TR_SLICE_LIT("Unauthorized"));
+    } else if (api->conf.is_app_http) {
+        tr_rpc_call_finish(rpc, TR_RPC_FAILED_PRECONDITION,
+                           TR_SLICE_LIT("actor callback streaming requires a gRPC app channel"));
+    } else {
+        api->conf.on_actor_stream(api->conf.actor_stream_ctx, rpc);
+    }
+}
+
+void tr_api_grpc_add(struct tr_api *api, struct tr_rpc_server *server)
+{
+    size_t len = 0;
+    for (size_t t = 0; t < TR_ARRAY_LEN(tables); t++) {
+        len += *tables[t].len;
+    }
+    tr_assert(api->methods == NULL);
+    api->methods = tr_xzalloc(len * sizeof(*api->methods));
+    size_t at = 0;
+    for (size_t t = 0; t < TR_ARRAY_LEN(tables); t++) {
+        for (size_t i = 0; i < *tables[t].len; i++) {
+            api->methods[at] = (struct api_method){ .api = api, .row = &tables[t].rows[i] };
+            const struct tr_rpc_method method = { .path = tables[t].rows[i].path,
+                                                  .handler = on_method,
+                                                  .ctx = &api->methods[at] };
+            tr_rpc_server_add(server, &method);
+            at++;
+        }
+    }
+    const struct tr_rpc_method stream = { .path = "/dapr.proto.runtime.v1.Dapr/SubscribeActorEventsAlpha1",
+                                          .is_stream = true,
+                                          .handler = on_actor_stream,
+                                          .ctx = api };
+    tr_rpc_server_add(server, &stream);
+}

@@ -1,0 +1,298 @@
+/*
+ * What other sidecars call: CallActor and CallActorReminder of dapr.proto.internals.v1.ServiceInvocation. A call that
+ * came from a sidecar is not passed on to another one.
+ * Source: Dapr pkg/api/grpc/callactor.go (1.18); actors 10.2.
+ */
+#include <stdlib.h>
+
+#include "proto/internals.pb-c.h"
+#include "proto/wire.h"
+#include "runtime/actor/remote.h"
+#include "runtime/api/api_int.h"
+
+struct work {
+    struct tr_api *api;      /* borrowed */
+    struct tr_rpc_call *rpc; /* borrowed */
+    struct tr_rpc_watch watch;
+    ProtobufCMessage *request; /* owned */
+    struct tr_http_headers headers;
+    struct tr_buf data; /* of a reminder, as JSON text */
+    struct tr_actor_wait gate;
+    struct tr_actor_call call;
+    enum { IN_NOTHING, IN_GATE, IN_CALL } in;
+};
+
+static void on_cancel(struct tr_rpc_watch *watch)
+{
+    struct work *work = TR_CONTAINER_OF(watch, struct work, watch);
+    if (work->in == IN_GATE) {
+        tr_actor_wait_cancel(&work->gate);
+    } else if (work->in == IN_CALL) {
+        tr_actor_call_cancel(&work->call);
+    }
+}
+
+static void on_close(struct tr_rpc_watch *watch)
+{
+    struct work *work = TR_CONTAINER_OF(watch, struct work, watch);
+    tr_wire_free(work->request);
+    tr_http_headers_fini(&work->headers);
+    tr_buf_fini(&work->data);
+    tr_actor_call_fini(&work->call);
+    work->api->open_len--;
+    free(work);
+}
+
+/* --- answers -------------------------------------------------------------------------------------------------------- */
+
+/* Response headers by canonical name, each with all its values. */
+struct header {
+    struct tr_buf name;
+    Tr__Internals__ListEntry entry;
+    Tr__Internals__ListStringValue list;
+    ProtobufCBinaryData *values;
+};
+
+static struct header *find_header(struct header *headers, size_t len, struct tr_slice name)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (tr_slice_eq_nocase(tr_buf_slice(&headers[i].name), name)) {
+            return &headers[i];
+        }
+    }
+    return NULL;
+}
+
+static size_t collect_headers(const struct tr_http_headers *from, struct header *headers)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < tr_http_headers_len(from); i++) {
+        const struct tr_http_header one = tr_http_headers_at(from, i);
+        struct header *header = find_header(headers, len, one.name);
+        if (header == NULL) {
+            header = &headers[len++];
+            tr_http_header_canonical(one.name, &header->name);
+            tr__internals__list_entry__init(&header->entry);
+            tr__internals__list_string_value__init(&header->list);
+            header->entry.value = &header->list;
+            TR_WIRE_SET(&header->entry, key, tr_buf_slice(&header->name));
+        }
+        header->values = tr_xrealloc(header->values, (header->list.n_values + 1) * sizeof(*header->values));
+        header->values[header->list.n_values++] = tr_wire_data(one.value);
+        header->list.values = header->values;
+    }
+    return len;
+}
+
+static void reply_answer(struct work *work)
+{
+    const struct tr_actor_call *call = &work->call;
+    const size_t cap = tr_http_headers_len(&call->headers_out);
+    struct header *headers = tr_xzalloc(cap * sizeof(*headers));
+    Tr__Internals__ListEntry **pointers = tr_xzalloc(cap * sizeof(*pointers));
+    const size_t len = collect_headers(&call->headers_out, headers);
+    for (size_t i = 0; i < len; i++) {
+        pointers[i] = &headers[i].entry;
+    }
+    Tr__Internals__Status status = TR__INTERNALS__STATUS__INIT;
+    Tr__Common__Any data = TR__COMMON__ANY__INIT;
+    Tr__Common__InvokeResponse message = TR__COMMON__INVOKE_RESPONSE__INIT;
+    Tr__Internals__InternalInvokeResponse response = TR__INTERNALS__INTERNAL_INVOKE_RESPONSE__INIT;
+    struct tr_buf bytes = { 0 };
+    status.has_code = true;
+    status.code = 200;
+    TR_WIRE_SET(&data, value, tr_buf_slice(&call->body_out));
+    message.data = &data;
+    TR_WIRE_SET(&message, content_type, tr_buf_slice(&call->content_type_out));
+    response.status = &status;
+    response.n_headers = len;
+    response.headers = pointers;
+    response.message = &message;
+    tr_wire_pack(&response, &bytes);
+    tr_rpc_call_reply(work->rpc, tr_buf_slice(&bytes));
+    tr_buf_fini(&bytes);
+    for (size_t i = 0; i < len; i++) {
+        tr_buf_fini(&headers[i].name);
+        free(headers[i].values);
+    }
+    free(pointers);
+    free(headers);
+}
+
+static void on_called(struct tr_actor_call *call)
+{
+    struct work *work = TR_CONTAINER_OF(call, struct work, call);
+    work->in = IN_NOTHING;
+    if (call->outcome == TR_ACTOR_ANSWERED && call->kind == TR_ACTOR_METHOD) {
+        reply_answer(work);
+        return;
+    }
+    if (call->outcome == TR_ACTOR_ANSWERED) {
+        tr_rpc_call_reply(work->rpc, TR_SLICE_LIT(""));
+        return;
+    }
+    struct tr_actor_failure failure = { 0 };
+    if (call->kind == TR_ACTOR_METHOD || call->outcome == TR_ACTOR_STATUS) {
+        tr_actor_failure_grpc(call, &failure);
+    } else {
+        failure.grpc_status = TR_RPC_UNKNOWN;
+        tr_actor_failure_cause(call, &failure.message);
+    }
+    if (call->details.len > 0) {
+        tr_rpc_md_add(tr_rpc_call_trailing(work->rpc), TR_SLICE_LIT("grpc-status-details-bin"),
+                      tr_buf_slice(&call->details));
+    }
+    tr_rpc_call_fail(work->rpc, failure.grpc_status, tr_buf_slice(&failure.message));
+    tr_buf_fini(&failure.message);
+}
+
+/* --- the way in ----------------------------------------------------------------------------------------------------- */
+
+static void start_call(struct work *work)
+{
+    work->call.is_internal = true;
+    work->call.deadline_ms = tr_rpc_call_deadline_ms(work->rpc);
+    work->call.cb = on_called;
+    work->in = IN_CALL;
+    tr_actor_call_start(work->api->conf.engine, &work->call);
+}
+
+static void on_gate(struct tr_actor_wait *gate)
+{
+    struct work *work = TR_CONTAINER_OF(gate, struct work, gate);
+    work->in = IN_NOTHING;
+    if (gate->err.code != TR_OK) {
+        tr_rpc_call_fail_err(work->rpc, &gate->err);
+        return;
+    }
+    start_call(work);
+}
+
+static void pass_gate(struct work *work)
+{
+    struct tr_err err;
+    switch (tr_actor_gate(work->api->conf.engine, &err)) {
+    case TR_ACTOR_GATE_OPEN:
+        start_call(work);
+        return;
+    case TR_ACTOR_GATE_FAILED:
+        tr_rpc_call_fail_err(work->rpc, &err);
+        return;
+    case TR_ACTOR_GATE_SHUT:
+        break;
+    }
+    work->gate.cb = on_gate;
+    work->gate.deadline_ms = tr_rpc_call_deadline_ms(work->rpc);
+    work->in = IN_GATE;
+    tr_actor_wait_start(work->api->conf.engine, &work->gate);
+}
+
+/* Decode the request; NULL: the call has been answered. */
+static struct work *work_new(struct tr_api *api, struct tr_rpc_call *rpc, const ProtobufCMessageDescriptor *descriptor)
+{
+    struct work *work = tr_xzalloc(sizeof(*work));
+    struct tr_err err;
+    work->api = api;
+    work->rpc = rpc;
+    work->watch.on_cancel = on_cancel;
+    work->watch.on_close = on_close;
+    api->open_len++;
+    tr_rpc_call_watch(rpc, &work->watch);
+    if (tr_wire_unpack(descriptor, tr_buf_slice(tr_rpc_call_request(rpc)), &work->request, &err) != TR_OK) {
+        tr_rpc_call_fail(rpc, TR_RPC_INTERNAL, tr_slice_str(err.msg));
+        return NULL;
+    }
+    return work;
+}
+
+static void take_metadata(struct work *work, const Tr__Internals__InternalInvokeRequest *request)
+{
+    for (size_t i = 0; i < request->n_metadata; i++) {
+        const Tr__Internals__ListEntry *entry = request->metadata[i];
+        for (size_t j = 0; entry->value != NULL && j < entry->value->n_values; j++) {
+            if (tr_http_headers_len(&work->headers) < TR_HTTP_HEADERS_MAX - 1) {
+                tr_http_headers_add(&work->headers, tr_wire_slice(entry->key), tr_wire_slice(entry->value->values[j]));
+            }
+        }
+    }
+}
+
+static void on_call_actor(void *ctx, struct tr_rpc_call *rpc)
+{
+    struct work *work = work_new(ctx, rpc, &tr__internals__internal_invoke_request__descriptor);
+    if (work == NULL) {
+        return;
+    }
+    const Tr__Internals__InternalInvokeRequest *request = (const Tr__Internals__InternalInvokeRequest *)work->request;
+    if (request->actor == NULL || request->message == NULL) {
+        tr_rpc_call_fail(rpc, TR_RPC_INVALID_ARGUMENT, TR_SLICE_LIT("request names no actor or has no message"));
+        return;
+    }
+    take_metadata(work, request);
+    struct tr_actor_call *call = &work->call;
+    call->kind = TR_ACTOR_METHOD;
+    call->actor_type = tr_wire_slice(request->actor->actor_type);
+    call->actor_id = tr_wire_slice(request->actor->actor_id);
+    call->name = tr_wire_slice(request->message->method);
+    call->headers = &work->headers;
+    call->chain_id = tr_http_headers_value(&work->headers, "Dapr-Reentrancy-Id");
+    call->content_type = tr_wire_slice(request->message->content_type);
+    if (request->message->data != NULL) {
+        call->body = tr_wire_slice(request->message->data->value);
+    }
+    if (request->message->http_extension != NULL) {
+        call->query = tr_wire_slice(request->message->http_extension->querystring);
+    }
+    pass_gate(work);
+}
+
+static void on_call_reminder(void *ctx, struct tr_rpc_call *rpc)
+{
+    struct work *work = work_new(ctx, rpc, &tr__internals__reminder__descriptor);
+    if (work == NULL) {
+        return;
+    }
+    const Tr__Internals__Reminder *request = (const Tr__Internals__Reminder *)work->request;
+    struct tr_actor_call *call = &work->call;
+    if (request->data != NULL) {
+        ProtobufCMessage *bytes = NULL;
+        struct tr_err err;
+        if (tr_wire_unpack(&tr__common__bytes_value__descriptor, tr_wire_slice(request->data->value), &bytes, &err) !=
+            TR_OK) {
+            tr_rpc_call_fail(rpc, TR_RPC_UNKNOWN, tr_slice_str(err.msg));
+            return;
+        }
+        tr_buf_add(&work->data, tr_wire_slice(((const Tr__Common__BytesValue *)bytes)->value));
+        tr_wire_free(bytes);
+    }
+    call->kind = request->is_timer ? TR_ACTOR_TIMER : TR_ACTOR_REMINDER;
+    call->actor_type = tr_wire_slice(request->actor_type);
+    call->actor_id = tr_wire_slice(request->actor_id);
+    call->name = tr_wire_slice(request->name);
+    call->body = tr_buf_slice(&work->data);
+    call->due_time = tr_wire_slice(request->due_time);
+    call->period = tr_wire_slice(request->period);
+    pass_gate(work);
+}
+
+/* Only the workflow engine streams; actors of apps do not. */
+static void on_call_stream(void *ctx, struct tr_rpc_call *rpc)
+{
+    (void)ctx;
+    tr_rpc_call_finish(rpc, TR_RPC_INTERNAL, TR_SLICE_LIT("not implemented"));
+}
+
+void tr_api_internal_add(struct tr_api *api, struct tr_rpc_server *server)
+{
+    const struct tr_rpc_method methods[] = {
+        { .path = TR_PATH_CALL_ACTOR, .handler = on_call_actor, .ctx = api },
+        { .path = TR_PATH_CALL_ACTOR_REMINDER, .handler = on_call_reminder, .ctx = api },
+        { .path = "/dapr.proto.internals.v1.ServiceInvocation/CallActorStream",
+          .is_stream = true,
+          .handler = on_call_stream,
+          .ctx = api },
+    };
+    for (size_t i = 0; i < TR_ARRAY_LEN(methods); i++) {
+        tr_rpc_server_add(server, &methods[i]);
+    }
+}
