@@ -1,4 +1,5 @@
 /* Actors over gRPC. The checks come in the order of the reference (actors 3.3), as over HTTP. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "proto/runtime.pb-c.h"
