@@ -13,11 +13,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "runtime/base/buf.h"
 #include "runtime/base/rng.h"
 #include "state/key.h"
+
+#define SPACE_BYTES_MIN (1U << 20U)
 
 /* The environments of this process; the only mutable global here, because LMDB's locks are the process's. */
 static pthread_mutex_t envs_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -25,8 +29,20 @@ static struct tr_link envs = { .prev = &envs, .next = &envs };
 
 /* --- errors ---------------------------------------------------------------------------------------------------------- */
 
+/* Is there so little room that a write may have been cut short? LMDB calls that an input/output error. */
+static bool is_full(const char *path)
+{
+    struct statvfs fs;
+    struct rlimit file;
+    return (statvfs(path, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < SPACE_BYTES_MIN) ||
+           (getrlimit(RLIMIT_FSIZE, &file) == 0 && file.rlim_cur != RLIM_INFINITY);
+}
+
 static enum tr_code err_of(const char *path, int rc, struct tr_err *err)
 {
+    if (rc == EIO && is_full(path)) {
+        rc = ENOSPC;
+    }
     switch (rc) {
     case MDB_MAP_FULL:
         return tr_err_set(err, TR_LIMIT, "state store %s: the database is full; raise mapSizeMb", path);
