@@ -70,7 +70,7 @@ struct tr_remote_call;
 
 /* --- neighbours ----------------------------------------------------------------------------------------------------- */
 
-/* Who owns an actor: placement/client.h, function by function. */
+/* Who owns an actor: placement/client.h, function by function; runtime/actor/owner.h makes it from a client. */
 struct tr_actor_owner {
     enum tr_owner (*lookup)(void *ctx, struct tr_slice type, struct tr_slice id, struct tr_owner_host *out_host);
     bool (*owns)(void *ctx, struct tr_slice type, struct tr_slice id);
@@ -79,8 +79,6 @@ struct tr_actor_owner {
     void (*set_types)(void *ctx, const struct tr_slice *types, size_t types_len);
     void (*update_done)(void *ctx, uint64_t token);
     void (*lost_done)(void *ctx, uint64_t token);
-    bool (*is_connected)(void *ctx);
-    bool (*is_ready)(void *ctx);
     void *ctx; /* borrowed */
 };
 
@@ -336,7 +334,10 @@ void tr_actor_timer_delete(struct tr_actor_engine *engine, struct tr_slice type,
 
 /* --- events of placement -------------------------------------------------------------------------------------------- */
 
-/* The events of placement/client.h with the engine as `ctx`, to be put in a struct tr_placement_events as they are. */
+/*
+ * The events of placement/client.h; `engine` is the engine. After a loss no update comes before its done call. Draining
+ * and what comes after it is answered through `owner`.
+ */
 void tr_actor_on_update(void *engine, uint64_t token, const struct tr_slice *types, size_t types_len);
 void tr_actor_on_lost(void *engine, uint64_t token);
 

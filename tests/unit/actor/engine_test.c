@@ -254,12 +254,6 @@ static void owner_lost_done(void *ctx, uint64_t token)
     ((struct fake_owner *)ctx)->lost_done = token;
 }
 
-static bool owner_is(void *ctx)
-{
-    (void)ctx;
-    return true;
-}
-
 /* --- engine --- */
 
 struct tr_actor_type_conf engine_test_type(const char *name)
@@ -295,7 +289,7 @@ void engine_test_init_bare(struct engine_test *t)
         .loop = t->loop,
         .log = &t->log,
         .owner = { owner_lookup, owner_owns, owner_wait_start, owner_wait_cancel, owner_set_types, owner_update_done,
-                   owner_lost_done, owner_is, owner_is, &t->owner },
+                   owner_lost_done, &t->owner },
         .remote = { remote_start, remote_cancel, &t->remote },
         .round_limit_ms = 30000,
     };
