@@ -92,6 +92,7 @@ struct http_exchange {
 
     /* The answer. */
     enum http_answer answer;
+    bool is_head_sent;
     bool is_chunked;
     bool is_bodiless;  /* HEAD, 204, 304 */
     bool wants_drain;  /* on_drain is owed */
@@ -158,10 +159,12 @@ struct http_proto {
     bool (*waits_for_client)(const struct http_conn *conn);
     void (*fini)(struct http_conn *conn);
 
-    /* The answer; never called for an exchange whose client has gone. */
-    void (*respond)(struct http_exchange *ex, int status, const struct tr_http_headers *headers, struct tr_slice body);
+    /* The answer; never called for an exchange whose client has gone. `owned`, if not NULL, holds the slice and may be
+     * taken. */
+    void (*respond)(struct http_exchange *ex, int status, const struct tr_http_headers *headers, struct tr_slice body,
+                    struct tr_buf *owned);
     void (*start)(struct http_exchange *ex, int status, const struct tr_http_headers *headers, uint64_t length);
-    void (*write)(struct http_exchange *ex, struct tr_slice piece);
+    void (*write)(struct http_exchange *ex, struct tr_slice piece, struct tr_buf *owned);
     void (*end)(struct http_exchange *ex);
     size_t (*pending)(const struct http_exchange *ex);
 };

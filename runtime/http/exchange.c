@@ -288,23 +288,29 @@ static void end_answer(struct http_exchange *ex)
     http_conn_wake(ex->conn);
 }
 
-void tr_http_respond(struct tr_http_exchange *pub, int status, const struct tr_http_headers *headers,
-                     struct tr_slice body)
+static void respond(struct tr_http_exchange *pub, int status, const struct tr_http_headers *headers,
+                    struct tr_slice body, struct tr_buf *owned)
 {
     struct http_exchange *ex = http_exchange_of(pub);
     tr_assert(ex->answer == HTTP_ANSWER_NONE);
     tr_assert(status >= 200 && status <= 999);
     ex->is_bodiless = pub->method == TR_HTTP_HEAD || tr_http_status_bodiless(status);
     if (can_answer(ex)) {
-        ex->conn->proto->respond(ex, status, headers, body);
+        ex->conn->proto->respond(ex, status, headers, body, owned);
     }
     end_answer(ex);
+}
+
+void tr_http_respond(struct tr_http_exchange *pub, int status, const struct tr_http_headers *headers,
+                     struct tr_slice body)
+{
+    respond(pub, status, headers, body, NULL);
 }
 
 void tr_http_respond_buf(struct tr_http_exchange *pub, int status, const struct tr_http_headers *headers,
                          struct tr_buf *body)
 {
-    tr_http_respond(pub, status, headers, tr_buf_slice(body));
+    respond(pub, status, headers, tr_buf_slice(body), body);
     tr_buf_fini(body);
 }
 
@@ -346,7 +352,7 @@ void tr_http_respond_start(struct tr_http_exchange *pub, int status, const struc
     }
 }
 
-bool tr_http_respond_write(struct tr_http_exchange *pub, struct tr_slice piece)
+static bool write_piece(struct tr_http_exchange *pub, struct tr_slice piece, struct tr_buf *owned)
 {
     struct http_exchange *ex = http_exchange_of(pub);
     tr_assert(ex->answer == HTTP_ANSWER_HEAD || ex->answer == HTTP_ANSWER_STARTED);
@@ -357,7 +363,7 @@ bool tr_http_respond_write(struct tr_http_exchange *pub, struct tr_slice piece)
     if (!can_answer(ex) || piece.len == 0) {
         return true;
     }
-    ex->conn->proto->write(ex, piece);
+    ex->conn->proto->write(ex, piece, owned);
     http_conn_wake(ex->conn);
     if (tr_http_exchange_pending(pub) <= ex->conn->env->conf.write_high_bytes) {
         return true;
@@ -366,9 +372,14 @@ bool tr_http_respond_write(struct tr_http_exchange *pub, struct tr_slice piece)
     return false;
 }
 
+bool tr_http_respond_write(struct tr_http_exchange *pub, struct tr_slice piece)
+{
+    return write_piece(pub, piece, NULL);
+}
+
 bool tr_http_respond_write_buf(struct tr_http_exchange *pub, struct tr_buf *piece)
 {
-    const bool more = tr_http_respond_write(pub, tr_buf_slice(piece));
+    const bool more = write_piece(pub, tr_buf_slice(piece), piece);
     tr_buf_fini(piece);
     return more;
 }

@@ -370,7 +370,7 @@ static void on_exchange_over(struct http_conn *conn)
 static void send_continue(struct http_conn *conn)
 {
     struct http_exchange *ex = &conn->h1.ex;
-    if (ex->wants_continue && http_exchange_takes_body(ex) && ex->answer == HTTP_ANSWER_NONE && !conn->is_shut) {
+    if (ex->wants_continue && http_exchange_takes_body(ex) && !ex->is_head_sent && !conn->is_shut) {
         ex->wants_continue = false;
         tr_buf_add(&conn->out, TR_SLICE_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
     }
@@ -471,8 +471,9 @@ static void decide_keep_alive(struct http_exchange *ex)
 }
 
 static void h1_respond(struct http_exchange *ex, int status, const struct tr_http_headers *headers,
-                       struct tr_slice body)
+                       struct tr_slice body, struct tr_buf *owned)
 {
+    (void)owned; /* nothing of the body stays here */
     struct http_conn *conn = ex->conn;
     decide_keep_alive(ex);
     h1_head_write(ex, status, headers);
@@ -490,6 +491,7 @@ static void h1_respond(struct http_exchange *ex, int status, const struct tr_htt
 static void h1_start(struct http_exchange *ex, int status, const struct tr_http_headers *headers, uint64_t length)
 {
     struct http_conn *conn = ex->conn;
+    send_continue(conn); /* a handler that reads while it answers */
     decide_keep_alive(ex);
     if (length == TR_HTTP_LENGTH_UNKNOWN && !ex->is_bodiless) {
         ex->is_chunked = ex->pub.version == TR_HTTP_1_1;
@@ -498,14 +500,16 @@ static void h1_start(struct http_exchange *ex, int status, const struct tr_http_
         }
     }
     h1_head_write(ex, status, headers);
+    ex->is_head_sent = true;
     ex->answer = HTTP_ANSWER_HEAD;
     if (length != TR_HTTP_LENGTH_UNKNOWN && !tr_http_status_bodiless(status)) {
         tr_buf_addf(&conn->out, "Content-Length: %llu\r\n", (unsigned long long)length);
     }
 }
 
-static void h1_write(struct http_exchange *ex, struct tr_slice piece)
+static void h1_write(struct http_exchange *ex, struct tr_slice piece, struct tr_buf *owned)
 {
+    (void)owned;
     struct http_conn *conn = ex->conn;
     finish_head(ex);
     if (ex->is_chunked) {

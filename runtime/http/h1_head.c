@@ -120,6 +120,14 @@ bool http_is_framing_header(struct tr_slice name)
     return tr_slice_eq_nocase(name, TR_SLICE_LIT("Content-Length")) || tr_http_header_is_hop(name);
 }
 
+/* "Connection: keep-alive" says nothing new and breaks nothing: event streams are sent with it. */
+static bool is_harmless(const struct http_exchange *ex, struct tr_http_header header)
+{
+    return ex->conn->h1.keep_alive && ex->pub.version == TR_HTTP_1_1 &&
+           tr_slice_eq_nocase(header.name, TR_SLICE_LIT("Connection")) &&
+           tr_slice_eq_nocase(header.value, TR_SLICE_LIT("keep-alive"));
+}
+
 /* Without the lines that say how the body is framed, and without the empty line. */
 void h1_head_write(struct http_exchange *ex, int status, const struct tr_http_headers *headers)
 {
@@ -133,7 +141,7 @@ void h1_head_write(struct http_exchange *ex, int status, const struct tr_http_he
     bool has_date = false;
     for (size_t i = 0; headers != NULL && i < tr_http_headers_len(headers); i++) {
         const struct tr_http_header header = tr_http_headers_at(headers, i);
-        if (!http_is_framing_header(header.name)) {
+        if (!http_is_framing_header(header.name) || is_harmless(ex, header)) {
             has_date = has_date || tr_slice_eq_nocase(header.name, TR_SLICE_LIT("Date"));
             http_header_write(header.name, header.value, out);
         }

@@ -337,10 +337,24 @@ static void give_pieces(struct http_exchange *ex)
     }
 }
 
+static void send_continue(struct http_exchange *ex)
+{
+    if (ex->wants_continue && http_exchange_takes_body(ex) && !ex->is_head_sent && !ex->stream_gone) {
+        ex->wants_continue = false;
+        const nghttp2_nv nv = { .name = (uint8_t *)(uintptr_t)":status",
+                                .namelen = 7,
+                                .value = (uint8_t *)(uintptr_t)"100",
+                                .valuelen = 3 };
+        (void)nghttp2_submit_headers(ex->conn->h2->session, NGHTTP2_FLAG_NONE, ex->stream_id, NULL, &nv, 1, NULL);
+    }
+}
+
 static void submit(struct http_exchange *ex, int status, const struct tr_http_headers *headers, uint64_t length,
                    bool has_pieces)
 {
     struct http_h2 *h2 = ex->conn->h2;
+    send_continue(ex); /* a handler that reads while it answers */
+    ex->is_head_sent = true;
     const size_t len = h2_head_make(ex, status, headers, length);
     const nghttp2_data_provider provider = { .read_callback = read_pieces };
     if (nghttp2_submit_response(h2->session, ex->stream_id, h2->nva, len, has_pieces ? &provider : NULL) != 0) {
@@ -348,12 +362,22 @@ static void submit(struct http_exchange *ex, int status, const struct tr_http_he
     }
 }
 
+/* Keep a piece until the session asks for it; what is given away is not copied if nothing waits before it. */
+static void keep_piece(struct http_exchange *ex, struct tr_slice piece, struct tr_buf *owned)
+{
+    if (owned != NULL && ex->pieces.len == 0 && piece.len == owned->len) {
+        tr_buf_move(&ex->pieces, owned);
+    } else {
+        tr_buf_add(&ex->pieces, piece);
+    }
+}
+
 static void h2_respond(struct http_exchange *ex, int status, const struct tr_http_headers *headers,
-                       struct tr_slice body)
+                       struct tr_slice body, struct tr_buf *owned)
 {
     const bool has_pieces = !ex->is_bodiless && body.len > 0;
     if (has_pieces) {
-        tr_buf_add(&ex->pieces, body);
+        keep_piece(ex, body, owned);
     }
     submit(ex, status, headers, body.len, has_pieces);
 }
@@ -363,9 +387,9 @@ static void h2_start(struct http_exchange *ex, int status, const struct tr_http_
     submit(ex, status, headers, length, !ex->is_bodiless);
 }
 
-static void h2_write(struct http_exchange *ex, struct tr_slice piece)
+static void h2_write(struct http_exchange *ex, struct tr_slice piece, struct tr_buf *owned)
 {
-    tr_buf_add(&ex->pieces, piece);
+    keep_piece(ex, piece, owned);
     give_pieces(ex);
 }
 
@@ -395,18 +419,6 @@ static bool give_stash(struct http_exchange *ex)
     http_exchange_body(ex, tr_buf_slice(&stash));
     tr_buf_fini(&stash);
     return true;
-}
-
-static void send_continue(struct http_exchange *ex)
-{
-    if (ex->wants_continue && http_exchange_takes_body(ex) && ex->answer == HTTP_ANSWER_NONE && !ex->stream_gone) {
-        ex->wants_continue = false;
-        const nghttp2_nv nv = { .name = (uint8_t *)(uintptr_t)":status",
-                                .namelen = 7,
-                                .value = (uint8_t *)(uintptr_t)"100",
-                                .valuelen = 3 };
-        (void)nghttp2_submit_headers(ex->conn->h2->session, NGHTTP2_FLAG_NONE, ex->stream_id, NULL, &nv, 1, NULL);
-    }
 }
 
 /* One exchange; true if something has changed. */

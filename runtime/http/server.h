@@ -9,8 +9,8 @@
  * When the client goes away, on_abort() tells the handler to cancel its work. The exchange stays valid, answers are
  * dropped, and the handler still ends it as above (tr_http_exchange_abort() will do). No function here calls back from
  * inside. Requests of one HTTP/1 connection are handled one after the other; bytes of the next ones wait unparsed, and
- * the connection is not read beyond that. Malformed requests never reach the handler: they are answered 400, 408, 413,
- * 431, 501 or 505 and the connection is closed.
+ * the connection is not read beyond that. Malformed requests never reach the handler: they are answered 400, 408, 417,
+ * 431, 501 or 505 and the connection is closed. A body beyond its limit is the handler's to answer.
  */
 #ifndef TR_HTTP_SERVER_H
 #define TR_HTTP_SERVER_H
@@ -77,8 +77,8 @@ struct tr_http_exchange {
     struct tr_slice method_text;
     struct tr_slice path;      /* raw, percent-encoded, starts with '/', or is "*"; no query */
     struct tr_slice query;     /* raw, without the '?' */
-    struct tr_slice authority; /* Host or :authority */
-    struct tr_http_headers headers; /* with Host for HTTP/1; no pseudo headers */
+    struct tr_slice authority; /* Host or :authority; may lie in `headers` */
+    struct tr_http_headers headers; /* with Host, also for HTTP/2; no pseudo headers */
     uint64_t content_length;   /* 0 for no body; TR_HTTP_LENGTH_UNKNOWN for chunked or HTTP/2 without a length */
     struct tr_buf body;        /* what tr_http_exchange_read_all() gave; may be moved out */
 
@@ -119,7 +119,7 @@ void tr_http_exchange_resume(struct tr_http_exchange *ex);
 
 /*
  * Answer whole and end the exchange. Length and Connection are added, Date if `headers` has none; Content-Length and
- * hop-by-hop entries in `headers` are left out. `headers` may be NULL. HEAD, 204 and 304 get no body; HEAD gets the
+ * hop-by-hop entries in `headers` are left out (but for "Connection: keep-alive"). `headers` may be NULL. HEAD, 204 and 304 get no body; HEAD gets the
  * length that GET would have. A request body left unread is drained (up to 256 KiB) or the connection closed. May be
  * called in on_request. Cost: one write; `body` is copied only if it is small or the socket is full.
  */

@@ -503,6 +503,23 @@ static void continue_is_sent_when_the_body_is_wanted(void **state)
     (void)state;
 }
 
+static void continue_is_sent_before_an_answer_that_begins_early(void **state)
+{
+    struct core core;
+    core_init(&core, NULL, handler_hold);
+    core_feed_str(&core, "PUT / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    struct tr_http_headers headers = { 0 };
+    tr_http_headers_add_str(&headers, "Connection", "keep-alive");
+    tr_http_exchange_read_start(core.ex, log_body, log_end);
+    tr_http_respond_start(core.ex, 200, &headers, 0);
+    tr_http_headers_fini(&headers);
+    core_run(&core);
+    core_assert_sent(&core, "HTTP/1.1 100 Continue\r\n\r\n"
+                            "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n");
+    core_fini(&core);
+    (void)state;
+}
+
 static void a_refused_expectation_ends_the_connection(void **state)
 {
     struct core core;
@@ -959,6 +976,7 @@ int main(void)
         cmocka_unit_test(a_paused_handler_holds_the_client_back),
         cmocka_unit_test(a_pause_in_a_piece_stops_the_next_chunk),
         cmocka_unit_test(continue_is_sent_when_the_body_is_wanted),
+        cmocka_unit_test(continue_is_sent_before_an_answer_that_begins_early),
         cmocka_unit_test(a_refused_expectation_ends_the_connection),
         cmocka_unit_test(an_unread_body_is_drained_or_the_connection_ends),
         cmocka_unit_test(a_started_read_ends_before_the_exchange_closes),
