@@ -136,7 +136,8 @@ static void on_written(struct tr_write *write)
         return;
     }
     if (conn->session != NULL) {
-        client_h2_pump(conn);
+        client_conn_flush_soon(conn);
+        return;
     }
     client_conn_flush(conn);
     if (conn->call != NULL) {
@@ -180,10 +181,16 @@ static void on_flush(struct tr_defer *defer)
     if (conn->state == CONN_CLOSING) {
         return;
     }
-    if (conn->session != NULL) {
-        client_h2_pump(conn);
+    if (conn->session == NULL) {
+        client_conn_flush(conn);
+        return;
     }
-    client_conn_flush(conn);
+    bool is_more;
+    do {
+        is_more = client_h2_pump(conn);
+        client_conn_flush(conn);
+    } while (is_more && !conn->is_writing && conn->state != CONN_CLOSING);
+    client_h2_close_if_over(conn);
 }
 
 void client_conn_flush_soon(struct tr_http_client_conn *conn)

@@ -275,11 +275,9 @@ static void fail_all(struct tr_http_client_conn *conn, const struct tr_err *err)
     }
 }
 
-void client_h2_pump(struct tr_http_client_conn *conn)
+bool client_h2_pump(struct tr_http_client_conn *conn)
 {
-    if (conn->is_in_session) {
-        return; /* client_h2_read() does it afterwards */
-    }
+    tr_assert(!conn->is_in_session);
     conn->is_in_session = true;
     const uint8_t *data = NULL;
     ssize_t len = 0;
@@ -292,6 +290,7 @@ void client_h2_pump(struct tr_http_client_conn *conn)
         (void)tr_err_set(&err, TR_IO, "HTTP/2: %s", nghttp2_strerror((int)len));
         fail_all(conn, &err);
     }
+    return len > 0;
 }
 
 static nghttp2_session *session_new(struct tr_http_client_conn *conn)
@@ -349,9 +348,19 @@ void client_h2_read(void *ctx, struct tr_slice bytes, const struct tr_err *err)
         return;
     }
     client_conn_flush_soon(conn);
-    const bool is_over = nghttp2_session_want_read(conn->session) == 0 && nghttp2_session_want_write(conn->session) == 0;
-    if (is_over || (conn->is_going_away && conn->streams_len == 0)) {
-        (void)tr_err_set(&why, TR_EOF, "connection is going away");
+}
+
+void client_h2_close_if_over(struct tr_http_client_conn *conn)
+{
+    if (conn->state == CONN_CLOSING) {
+        return;
+    }
+    struct tr_err why;
+    if (conn->is_going_away && conn->streams_len == 0) {
+        client_conn_close(conn);
+    } else if (nghttp2_session_want_read(conn->session) == 0 && nghttp2_session_want_write(conn->session) == 0) {
+        /* nghttp2 has ended it, and said so to the server, because of what the server sent. */
+        (void)tr_err_set(&why, TR_INVALID, "malformed HTTP/2");
         fail_all(conn, &why);
     }
 }

@@ -90,7 +90,7 @@ struct tr_http_client_conn {
     /* HTTP/2 */
     nghttp2_session *session; /* owned */
     uint32_t streams_len;
-    bool is_in_session;  /* nghttp2 is on the stack: it must not be asked to send */
+    bool is_in_session;  /* nghttp2 is on the stack; for an assertion */
     bool is_going_away;  /* takes no new calls */
 };
 
@@ -149,8 +149,10 @@ void client_h2_pull(struct tr_http_client_conn *conn, struct tr_http_call *call)
 void client_h2_cancel(struct tr_http_client_conn *conn, struct tr_http_call *call);
 /* `len` bytes of the answer were taken by the call: widen its window. */
 void client_h2_consumed(struct tr_http_client_conn *conn, struct tr_http_call *call, size_t len);
-/* Move what the session wants to send to `out`. */
-void client_h2_pump(struct tr_http_client_conn *conn);
+/* Move what the session wants to send to `out`; true if it stopped because that is full. Never inside nghttp2. */
+bool client_h2_pump(struct tr_http_client_conn *conn);
+/* After sending: close it if the session has ended. */
+void client_h2_close_if_over(struct tr_http_client_conn *conn);
 void client_h2_fini(struct tr_http_client_conn *conn);
 
 #endif
