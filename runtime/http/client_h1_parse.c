@@ -38,6 +38,9 @@ static int on_status(llhttp_t *llhttp, const char *at, size_t len)
 static int on_name(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct client_parser *parser = parser_of(llhttp);
+    if (len == 0) {
+        return 0;
+    }
     if (is_wanted(parser)) {
         struct tr_http_headers *headers = &parser->call->headers_out;
         if (!parser->is_name_open) {
@@ -52,9 +55,18 @@ static int on_name(llhttp_t *llhttp, const char *at, size_t len)
     return count_head(parser, len);
 }
 
+/* The parser takes ": value" for a header; its value must not join the header before. */
+static int refuse_nameless(struct client_parser *parser)
+{
+    return fail(parser, TR_INVALID, "malformed HTTP response: a header has no name");
+}
+
 static int on_value(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct client_parser *parser = parser_of(llhttp);
+    if (!parser->is_name_open) {
+        return refuse_nameless(parser);
+    }
     if (is_wanted(parser)) {
         http_headers_more_value(&parser->call->headers_out, tr_slice(at, len));
     }
@@ -64,6 +76,9 @@ static int on_value(llhttp_t *llhttp, const char *at, size_t len)
 static int on_value_complete(llhttp_t *llhttp)
 {
     struct client_parser *parser = parser_of(llhttp);
+    if (!parser->is_name_open) {
+        return refuse_nameless(parser);
+    }
     if (is_wanted(parser)) {
         http_headers_trim_value(&parser->call->headers_out);
     }
