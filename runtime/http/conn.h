@@ -264,10 +264,6 @@ bool http_conn_upgrade_h2(struct http_conn *conn);
 /* Does the request in conn->h1.ex ask for HTTP/2 in a way we follow? */
 bool http_h2_is_upgrade(const struct http_exchange *ex);
 
-/* HTTP/1 heads. Source: RFC 9112. */
-/* Check what the parser leaves to us, and fill in ex->pub; false with fail_status and fail_text set. */
-bool h1_head_check(struct http_conn *conn);
-void h1_head_write(struct http_exchange *ex, int status, const struct tr_http_headers *headers);
 /* May a handler's header not be sent on? */
 bool http_is_framing_header(struct tr_slice name);
 

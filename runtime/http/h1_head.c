@@ -4,12 +4,11 @@
  * llhttp in strict mode accepts a missing or repeated Host, HTTP/2.0 in the request line, chunked bodies of HTTP/1.0 and
  * folded values; each of these lets two servers in a row see different requests. Folding is found in h1.c.
  */
-#include "runtime/http/conn.h"
+#include "runtime/http/h1_int.h"
 
 static bool refuse(struct http_conn *conn, int status, const char *text)
 {
-    conn->h1.fail_status = status;
-    conn->h1.fail_text = text;
+    (void)h1_refuse(conn, status, text);
     return false;
 }
 
