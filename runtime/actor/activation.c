@@ -152,11 +152,24 @@ static void end(struct tr_activation *act)
         free(act);
     } else {
         move(act, TR_ACT_ACTIVE);
+        act->turns.depth_max = type->depth_max; /* settings are read anew with each life */
         tr_turns_resume(&act->turns, &start);
         tr_actor_start_turns(&start);
     }
     tr_drain_check(type);
     tr_actor_engine_check_closed(type->engine);
+}
+
+static void log_failure(const struct tr_activation *act, const struct tr_app_call *app)
+{
+    struct tr_actor_engine *engine = act->type->engine;
+    const struct tr_slice reason = app->err.code != TR_OK ? tr_slice_str(app->err.msg) : tr_buf_slice(&app->failure);
+    uint64_t suppressed;
+    if (tr_log_limit_pass(&engine->deactivation_log, tr_loop_now_ms(engine->conf.loop), &suppressed)) {
+        tr_log_error(engine->conf.log, "actor deactivation failed", "type=%s id=%.*s reason=%.*s suppressed=%llu",
+                     act->type->name, TR_SLICE_ARG(act_id(act)), TR_SLICE_ARG(reason),
+                     (unsigned long long)suppressed);
+    }
 }
 
 static void on_deactivated(struct tr_app_call *app)
@@ -171,9 +184,7 @@ static void on_deactivated(struct tr_app_call *app)
                      TR_SLICE_ARG(act_id(act)));
     } else {
         act->type->deactivated_failed++;
-        tr_log_error(engine->conf.log, "actor deactivation failed", "type=%s id=%.*s reason=%.*s", act->type->name,
-                     TR_SLICE_ARG(act_id(act)),
-                     TR_SLICE_ARG(app->err.code != TR_OK ? tr_slice_str(app->err.msg) : tr_buf_slice(&app->failure)));
+        log_failure(act, app);
     }
     tr_app_call_fini(app);
     tr_link_remove(&deactivation->link);

@@ -359,6 +359,9 @@ static void try_begin(struct state_job *job)
     struct tr_owner_host host;
     switch (owner->lookup(owner->ctx, job_actor_type(job), job_actor_id(job), &host)) {
     case TR_OWNER_LOCAL:
+        job->store_tx.epoch = host.epoch;
+        begin_work(job);
+        return;
     case TR_OWNER_REMOTE:
     case TR_OWNER_NONE:
         begin_work(job);

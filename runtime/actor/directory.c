@@ -105,6 +105,7 @@ void tr_directory_add(struct tr_directory *dir, struct tr_directory_node *node)
     node->hash = hash_id(dir, id);
     push(&dir->now, node);
     dir->len++;
+    dir->adds++;
 }
 
 static bool unlink_from(struct tr_directory_table *table, struct tr_directory_node *node)

@@ -29,6 +29,7 @@ struct tr_directory {
     struct tr_directory_table old; /* while it is being emptied; else without heads */
     size_t moved;                  /* buckets of `old` that are empty by now */
     size_t len;
+    uint64_t adds; /* nodes ever added */
     uint64_t seed;
 };
 
@@ -44,12 +45,17 @@ void tr_directory_remove(struct tr_directory *dir, struct tr_directory_node *nod
 
 /*
  * Walk over all nodes in no particular order; start with a zero walk. The node that was given last may be removed;
- * nothing may be added.
+ * nothing may be added. A walk may be laid aside, and any nodes be removed meanwhile, when it is at rest: the next node
+ * would be the first of a bucket.
  */
 struct tr_directory_walk {
     size_t bucket;                  /* private */
     struct tr_directory_node *next; /* private */
 };
+static inline bool tr_directory_walk_rests(const struct tr_directory_walk *walk)
+{
+    return walk->next == NULL;
+}
 struct tr_directory_node *tr_directory_next(const struct tr_directory *dir, struct tr_directory_walk *walk);
 
 #endif

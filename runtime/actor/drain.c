@@ -3,7 +3,7 @@
  *
  * Each type that takes part goes its own way:
  *
- *   WAITING --(no claim left)--> HALTING --(no instance is being removed any more)--> done
+ *   WAITING --(no claim left)--> WALKING --(all looked at)--> HALTING --(no instance is being removed)--> done
  *      |                            ^
  *      +--(drain time over, or draining is off)--> all claims aborted --(none left)
  *
@@ -18,9 +18,13 @@
  */
 #include "runtime/actor/engine_int.h"
 
+/* Instances looked at before others get their turn. */
+#define HALT_STEP 256
+
 enum drain_state {
     DRAIN_NONE,
     DRAIN_WAITING,
+    DRAIN_WALKING,
     DRAIN_HALTING,
 };
 
@@ -52,18 +56,16 @@ void tr_claims_abort(struct tr_actor_type *type, enum tr_abort reason)
 
 /* --- the part of one type ------------------------------------------------------------------------------------------- */
 
-void tr_actor_type_halt(struct tr_actor_type *type, bool only_foreign)
+void tr_actor_type_halt(struct tr_actor_type *type)
 {
-    const struct tr_actor_owner *owner = &type->engine->conf.owner;
     struct tr_directory_walk walk = { 0 };
     struct tr_directory_node *node;
     while ((node = tr_directory_next(&type->instances, &walk)) != NULL) {
-        const struct tr_slice id = tr_slice(node->id, node->id_len);
-        if (!only_foreign || !owner->owns(owner->ctx, type->name_slice, id)) {
-            tr_activation_halt(TR_CONTAINER_OF(node, struct tr_activation, node));
-        }
+        tr_activation_halt(TR_CONTAINER_OF(node, struct tr_activation, node));
     }
 }
+
+static void walk_on(struct tr_actor_type *type);
 
 static void on_round_done(struct tr_defer *defer)
 {
@@ -87,13 +89,50 @@ static void check_round(struct tr_actor_engine *engine)
     }
 }
 
+static void on_halt_later(struct tr_defer *defer)
+{
+    struct tr_actor_type *type = TR_CONTAINER_OF(defer, struct tr_actor_type, halt_defer);
+    if (type->drain_state == DRAIN_WALKING) {
+        walk_on(type);
+        tr_drain_check(type);
+    }
+}
+
+/*
+ * Halt a number of instances: after an update those that others own now, after a loss all. Asking for the owner costs a
+ * hash, so a walk over very many is spread over turns of the loop. The type is held meanwhile, so none is added; if one
+ * is all the same, the walk begins anew.
+ */
+static void walk_on(struct tr_actor_type *type)
+{
+    const struct tr_actor_owner *owner = &type->engine->conf.owner;
+    const bool halts_all = type->engine->round.kind == TR_ROUND_LOST;
+    if (type->halt_adds != type->instances.adds) {
+        type->halt_adds = type->instances.adds;
+        type->halt_walk = (struct tr_directory_walk){ 0 };
+    }
+    for (unsigned count = 0; count < HALT_STEP || !tr_directory_walk_rests(&type->halt_walk); count++) {
+        struct tr_directory_node *node = tr_directory_next(&type->instances, &type->halt_walk);
+        if (node == NULL) {
+            type->drain_state = DRAIN_HALTING;
+            return;
+        }
+        if (halts_all || !owner->owns(owner->ctx, type->name_slice, tr_slice(node->id, node->id_len))) {
+            tr_activation_halt(TR_CONTAINER_OF(node, struct tr_activation, node));
+        }
+    }
+    tr_defer(type->engine->conf.loop, &type->halt_defer, on_halt_later);
+}
+
 void tr_drain_check(struct tr_actor_type *type)
 {
     struct tr_actor_engine *engine = type->engine;
     if (type->drain_state == DRAIN_WAITING && type->claims_len == 0) {
         tr_timer_stop(&type->drain_timer);
-        type->drain_state = DRAIN_HALTING;
-        tr_actor_type_halt(type, engine->round.kind == TR_ROUND_UPDATE);
+        type->drain_state = DRAIN_WALKING;
+        type->halt_adds = type->instances.adds;
+        type->halt_walk = (struct tr_directory_walk){ 0 };
+        walk_on(type);
     }
     if (type->drain_state == DRAIN_HALTING && type->deactivating_len == 0) {
         type->drain_state = DRAIN_NONE;
@@ -182,5 +221,6 @@ void tr_round_fini(struct tr_actor_engine *engine)
     tr_defer_cancel(&engine->round.done);
     for (size_t i = 0; i < engine->types_len; i++) {
         tr_timer_stop(&engine->type_list[i]->drain_timer);
+        tr_defer_cancel(&engine->type_list[i]->halt_defer);
     }
 }

@@ -177,7 +177,7 @@ void tr_actor_unregister(struct tr_actor_engine *engine, const struct tr_slice *
         type->is_registered = false;
         type->is_app_gone = is_app_gone;
         tr_claims_abort(type, TR_ABORT_CLOSED);
-        tr_actor_type_halt(type, false);
+        tr_actor_type_halt(type);
         if (is_app_gone) {
             tr_activation_abandon(engine, type);
         }
@@ -199,7 +199,7 @@ void tr_actor_suspend(struct tr_actor_engine *engine, bool is_suspended)
     report_types(engine); /* first, so that new calls go elsewhere meanwhile */
     for (size_t i = 0; is_suspended && i < engine->types_len; i++) {
         tr_claims_abort(engine->type_list[i], TR_ABORT_CLOSED);
-        tr_actor_type_halt(engine->type_list[i], false);
+        tr_actor_type_halt(engine->type_list[i]);
     }
 }
 
@@ -345,7 +345,7 @@ void tr_actor_engine_close(struct tr_actor_engine *engine, uint64_t deadline_ms,
     tr_actor_calls_abort(engine, TR_ABORT_SHUTDOWN);
     tr_actor_state_abort_all(engine);
     for (size_t i = 0; i < engine->types_len; i++) {
-        tr_actor_type_halt(engine->type_list[i], false);
+        tr_actor_type_halt(engine->type_list[i]);
     }
     tr_timer_init(&engine->close_timer, engine->conf.loop, on_close_deadline);
     tr_timer_set(&engine->close_timer, deadline_ms);

@@ -47,6 +47,9 @@ struct tr_actor_type {
     /* Part in the present round: drain.c. */
     unsigned drain_state;
     struct tr_timer drain_timer;
+    struct tr_directory_walk halt_walk; /* HALTING: where the walk over the instances stands */
+    uint64_t halt_adds;                 /* instances ever made when it began */
+    struct tr_defer halt_defer;
     struct tr_link drain_link; /* in the engine's list of types that drain */
     /* Counts. */
     uint64_t pending_calls;
@@ -122,6 +125,7 @@ struct tr_actor_engine {
     struct tr_link deactivations; /* of tr_deactivation.link: calls that are out */
     size_t deactivations_len;
     bool is_abandoning; /* closing, and out of time: the app is told nothing more */
+    struct tr_log_limit deactivation_log; /* an app that is down would fill the log */
     struct tr_round round;
     struct tr_actor_timers *timers; /* owned */
     struct tr_actor_state_conf store; /* app_id owned */
@@ -186,8 +190,8 @@ void tr_claim_drop(struct tr_actor_type *type, struct tr_actor_claim *claim);
 void tr_claims_abort(struct tr_actor_type *type, enum tr_abort reason);
 /* A claim was given back or an instance removed: see whether the type's part in the round is done. */
 void tr_drain_check(struct tr_actor_type *type);
-/* Halt the instances that placement gives to others, or all. */
-void tr_actor_type_halt(struct tr_actor_type *type, bool only_foreign);
+/* Halt all instances of the type. */
+void tr_actor_type_halt(struct tr_actor_type *type);
 
 /* --- timer.c --- */
 

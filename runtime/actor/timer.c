@@ -29,6 +29,7 @@ struct tr_actor_timers {
     struct tr_heap waiting;         /* of timer.due, by loop time */
     struct tr_timer clock;
     bool is_stopped;
+    struct tr_log_limit failed_log; /* an app that is down would fill the log */
 };
 
 /* One actor that has timers here, or had one that still fires. */
@@ -156,15 +157,20 @@ static void log_outcome(const struct timer *timer, const struct tr_actor_call *c
         return;
     }
     timer->type->timers_fired_failed++;
+    struct tr_actor_timers *timers = timer->timers;
+    uint64_t suppressed;
+    if (!tr_log_limit_pass(&timers->failed_log, tr_loop_now_ms(timers->engine->conf.loop), &suppressed)) {
+        return;
+    }
     struct tr_buf cause = { 0 };
     if (call->outcome == TR_ACTOR_ANSWERED) {
         tr_buf_add_str(&cause, "reminder has been canceled");
     } else {
         tr_actor_failure_cause(call, &cause);
     }
-    tr_log_error(timer->timers->engine->conf.log, "timer callback failed", "type=%s id=%.*s name=%.*s reason=%.*s",
-                 timer->type->name, TR_SLICE_ARG(timer->id), TR_SLICE_ARG(timer->name),
-                 TR_SLICE_ARG(tr_buf_slice(&cause)));
+    tr_log_error(timers->engine->conf.log, "timer callback failed",
+                 "type=%s id=%.*s name=%.*s reason=%.*s suppressed=%llu", timer->type->name, TR_SLICE_ARG(timer->id),
+                 TR_SLICE_ARG(timer->name), TR_SLICE_ARG(tr_buf_slice(&cause)), (unsigned long long)suppressed);
     tr_buf_fini(&cause);
 }
 

@@ -7,7 +7,7 @@ if git grep -nwE '(strcpy|strcat|sprintf|strtok|rand|gettimeofday|sleep|alloca)\
     echo "these calls are not used here"
     bad=1
 fi
-if git grep -nwE '(TODO|FIXME|XXX)' -- '*.c' '*.h' '*.py' '*.sh'; then
+if git grep -nwE '(TODO|FIXME|XXX)' -- '*.c' '*.h' '*.py' '*.sh' ':!tests/lint'; then
     echo "a bare reminder in the text"
     bad=1
 fi

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "tests/unit/actor/engine_test.h"
 
 static const struct tr_slice cat = { "cat", 3 };
@@ -212,6 +214,30 @@ static void a_call_held_by_the_round_goes_to_the_new_owner(void **state)
     owner_release(&t);
     remote_answer(&t, 0, 0, "");
     test_call_fini(&a);
+    engine_test_fini(&t);
+    (void)state;
+}
+
+static void a_round_over_many_instances_finds_them_all(void **state)
+{
+    enum { ACTORS = 3000 };
+    struct engine_test t;
+    engine_test_init(&t);
+    for (unsigned i = 0; i < ACTORS; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "%s%u", i % 3 == 0 ? "far" : "near", i);
+        activate(&t, id);
+    }
+    t.app.deactivates_at_once = true;
+    t.owner.far_answer = TR_OWNER_LOCKED;
+    update(&t, 1);
+    assert_int_equal(t.owner.update_done, 1);
+    assert_int_equal(t.app.deactivations, ACTORS / 3);
+    assert_int_equal(stats_of(&t).active, ACTORS - ACTORS / 3);
+    lose(&t, 2);
+    assert_int_equal(t.owner.lost_done, 2);
+    assert_int_equal(stats_of(&t).active, 0);
+    assert_int_equal(t.app.deactivations, ACTORS);
     engine_test_fini(&t);
     (void)state;
 }
@@ -430,6 +456,7 @@ int main(void)
         cmocka_unit_test(the_drain_time_is_the_types_else_the_hosts_and_fits_the_round),
         cmocka_unit_test(types_that_do_not_change_are_undisturbed),
         cmocka_unit_test(a_call_held_by_the_round_goes_to_the_new_owner),
+        cmocka_unit_test(a_round_over_many_instances_finds_them_all),
         cmocka_unit_test(a_lost_stream_drains_and_deactivates_everything),
         cmocka_unit_test(a_loss_takes_the_place_of_an_update),
         cmocka_unit_test(what_is_hosted_is_reported),
