@@ -27,7 +27,7 @@ struct tr_loop {
     struct tr_link *check_next; /* the hook after the one that runs; moves on when that is removed */
     bool is_after_poll;         /* inside tr_loop_phase_polled() */
     bool is_stopping;
-    size_t works_open;            /* works and look-ups on other threads that have not come back */
+    size_t works_open;            /* works, look-ups and killed processes that have not come back */
     _Atomic(struct tr_mail *) mails; /* newest first; posters push (release), the loop takes all (acquire) */
     char *read_buf;               /* owned; what all streams read into; NULL until one reads */
     struct tr_loop_os *os;        /* owned */
