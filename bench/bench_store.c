@@ -8,10 +8,10 @@
 
 #include "state/store.h"
 
-#define VALUE_BYTES 256
-#define KEYS 10000U
+#define VALUE_BYTES   256
+#define KEYS          10000U
 #define IN_FLIGHT_MAX 1024U
-#define RUN_US 700000U
+#define RUN_US        700000U
 
 struct client {
     struct tr_store_tx tx;
@@ -38,7 +38,8 @@ static char value[VALUE_BYTES];
 static void next_key(struct client *client)
 {
     bench.next = (bench.next + 7919) % KEYS;
-    (void)snprintf(client->text, sizeof(client->text), "app||counter||actor-%05u||value", bench.next);
+    (void)snprintf(client->text, sizeof(client->text), "app||counter||actor-%05u||value",
+                   bench.next);
     client->key = tr_slice_str(client->text);
 }
 
@@ -115,7 +116,8 @@ static double run(size_t clients_len, bool is_write)
         struct client *client = &clients[i];
         *client = (struct client){ 0 };
         next_key(client);
-        client->op = (struct tr_store_op){ .key = client->key, .value = tr_slice(value, sizeof(value)) };
+        client->op =
+            (struct tr_store_op){ .key = client->key, .value = tr_slice(value, sizeof(value)) };
         client->tx.ops = &client->op;
         client->tx.ops_len = 1;
         client->tx.cb = on_tx;
@@ -141,7 +143,8 @@ static void run_store(struct tr_store *store)
     const double tx_1 = run(1, true);
     const double get_64 = run(64, false);
     const double get_1 = run(1, false);
-    (void)printf("%s\"%s\":{\"tx_per_s_1\":%.0f,\"tx_per_s_64\":%.0f,\"tx_per_s_1024\":%.0f,\"get_per_s_1\":%.0f,"
+    (void)printf("%s\"%s\":{\"tx_per_s_1\":%.0f,\"tx_per_s_64\":%.0f,\"tx_per_s_1024\":%.0f,\"get_"
+                 "per_s_1\":%.0f,"
                  "\"get_per_s_64\":%.0f}",
                  ",", tr_store_type(store), tx_1, tx_64, tx_1024, get_1, get_64);
     tr_store_close(store, on_closed, NULL);

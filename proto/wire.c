@@ -35,7 +35,9 @@ enum tr_code tr_wire_unpack(const ProtobufCMessageDescriptor *type, struct tr_sl
         return tr_err_set(err, TR_LIMIT, "%s is too large", type->short_name);
     }
     struct budget budget = { .left = bytes.len * TR_WIRE_GROWTH_MAX + TR_WIRE_SPARE_BYTES };
-    ProtobufCAllocator allocator = { .alloc = budget_alloc, .free = budget_free, .allocator_data = &budget };
+    ProtobufCAllocator allocator = { .alloc = budget_alloc,
+                                     .free = budget_free,
+                                     .allocator_data = &budget };
     static const uint8_t nothing[1];
     ProtobufCMessage *message = protobuf_c_message_unpack(
         type, &allocator, bytes.len, bytes.len > 0 ? (const uint8_t *)bytes.ptr : nothing);

@@ -17,7 +17,8 @@ static size_t separator_find(struct tr_slice text)
 static enum tr_code check(struct tr_slice text, struct tr_err *err)
 {
     if (separator_find(text) < text.len) {
-        return tr_err_set(err, TR_MALFORMED, "input key/keyPrefix '%.*s' can't contain '||'", TR_SLICE_ARG(text));
+        return tr_err_set(err, TR_MALFORMED, "input key/keyPrefix '%.*s' can't contain '||'",
+                          TR_SLICE_ARG(text));
     }
     return TR_OK;
 }
@@ -30,8 +31,9 @@ static void add_lower(struct tr_buf *out, struct tr_slice text)
     }
 }
 
-enum tr_code tr_key_prefix_init(struct tr_key_prefix *prefix, struct tr_slice strategy, struct tr_slice app_id,
-                                struct tr_slice name_space, struct tr_slice component, struct tr_err *err)
+enum tr_code tr_key_prefix_init(struct tr_key_prefix *prefix, struct tr_slice strategy,
+                                struct tr_slice app_id, struct tr_slice name_space,
+                                struct tr_slice component, struct tr_err *err)
 {
     if (check(strategy, err) != TR_OK) {
         return err->code;
@@ -39,7 +41,8 @@ enum tr_code tr_key_prefix_init(struct tr_key_prefix *prefix, struct tr_slice st
     const bool is_namespace = tr_slice_eq_nocase(strategy, TR_SLICE_LIT("namespace"));
     const bool is_app_id = strategy.len == 0 || tr_slice_eq_nocase(strategy, TR_SLICE_LIT("appid"));
     prefix->text = (struct tr_buf){ 0 };
-    if (tr_slice_eq_nocase(strategy, TR_SLICE_LIT("none")) || ((is_app_id || is_namespace) && app_id.len == 0)) {
+    if (tr_slice_eq_nocase(strategy, TR_SLICE_LIT("none")) ||
+        ((is_app_id || is_namespace) && app_id.len == 0)) {
         return TR_OK;
     }
     if (is_namespace && name_space.len > 0) {
@@ -62,8 +65,8 @@ void tr_key_prefix_fini(struct tr_key_prefix *prefix)
     tr_buf_fini(&prefix->text);
 }
 
-enum tr_code tr_key_plain(struct tr_buf *out, const struct tr_key_prefix *prefix, struct tr_slice key,
-                          struct tr_err *err)
+enum tr_code tr_key_plain(struct tr_buf *out, const struct tr_key_prefix *prefix,
+                          struct tr_slice key, struct tr_err *err)
 {
     if (check(key, err) != TR_OK) {
         return err->code;
@@ -83,7 +86,8 @@ struct tr_slice tr_key_original(struct tr_slice stored)
     return tr_slice(rest.ptr, separator_find(rest));
 }
 
-void tr_key_actor_partition(struct tr_buf *out, struct tr_slice app_id, struct tr_slice type, struct tr_slice id)
+void tr_key_actor_partition(struct tr_buf *out, struct tr_slice app_id, struct tr_slice type,
+                            struct tr_slice id)
 {
     tr_buf_reserve(out, app_id.len + type.len + id.len + 2 * separator.len);
     tr_buf_add(out, app_id);
@@ -93,8 +97,8 @@ void tr_key_actor_partition(struct tr_buf *out, struct tr_slice app_id, struct t
     tr_buf_add(out, id);
 }
 
-void tr_key_actor(struct tr_buf *out, struct tr_slice app_id, struct tr_slice type, struct tr_slice id,
-                  struct tr_slice key)
+void tr_key_actor(struct tr_buf *out, struct tr_slice app_id, struct tr_slice type,
+                  struct tr_slice id, struct tr_slice key)
 {
     tr_key_actor_partition(out, app_id, type, id);
     tr_buf_add(out, separator);

@@ -45,13 +45,15 @@ static enum tr_code err_of(const char *path, int rc, struct tr_err *err)
     }
     switch (rc) {
     case MDB_MAP_FULL:
-        return tr_err_set(err, TR_LIMIT, "state store %s: the database is full; raise mapSizeMb", path);
+        return tr_err_set(err, TR_LIMIT, "state store %s: the database is full; raise mapSizeMb",
+                          path);
     case MDB_TXN_FULL:
     case MDB_PAGE_FULL:
     case MDB_CURSOR_FULL:
         return tr_err_set(err, TR_LIMIT, "state store %s: the transaction is too large", path);
     case MDB_READERS_FULL:
-        return tr_err_set(err, TR_LIMIT, "state store %s: more than %u readers", path, TR_LMDB_READERS_MAX);
+        return tr_err_set(err, TR_LIMIT, "state store %s: more than %u readers", path,
+                          TR_LMDB_READERS_MAX);
     case ENOSPC:
     case EDQUOT:
     case EFBIG:
@@ -65,13 +67,17 @@ static enum tr_code err_of(const char *path, int rc, struct tr_err *err)
     case MDB_INVALID:
     case MDB_VERSION_MISMATCH:
     case MDB_INCOMPATIBLE:
-        return tr_err_set(err, TR_PRECONDITION, "state store %s: the folder has a database that is not a state store",
+        return tr_err_set(err, TR_PRECONDITION,
+                          "state store %s: the folder has a database that is not a state store",
                           path);
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
-        return tr_err_set(err, TR_DATA_LOSS, "state store %s: the database is damaged: %s", path, mdb_strerror(rc));
+        return tr_err_set(err, TR_DATA_LOSS, "state store %s: the database is damaged: %s", path,
+                          mdb_strerror(rc));
     case MDB_PANIC:
-        return tr_err_set(err, TR_IO, "state store %s: an earlier write failed half-way; restart to recover", path);
+        return tr_err_set(err, TR_IO,
+                          "state store %s: an earlier write failed half-way; restart to recover",
+                          path);
     default:
         return tr_err_set(err, TR_IO, "state store %s: %s", path, mdb_strerror(rc));
     }
@@ -176,8 +182,10 @@ static int folder_make(const char *path)
     int rc = 0;
     for (const char *at = path; rc == 0; at++) {
         const bool is_end = *at == '\0';
-        if ((is_end || *at == '/') && part.len > 0 && mkdir(tr_buf_cstr(&part), 0700) != 0 && errno != EEXIST) {
-            struct stat st; /* a part that is there and may not be made, on a read-only file system, is good */
+        if ((is_end || *at == '/') && part.len > 0 && mkdir(tr_buf_cstr(&part), 0700) != 0 &&
+            errno != EEXIST) {
+            struct stat
+                st; /* a part that is there and may not be made, on a read-only file system, is good */
             const int failed = errno;
             rc = stat(tr_buf_cstr(&part), &st) == 0 ? 0 : failed;
         }
@@ -190,7 +198,8 @@ static int folder_make(const char *path)
     return rc;
 }
 
-#define META_VAL(text) ((MDB_val){ .mv_size = sizeof(text) - 1, .mv_data = (void *)(uintptr_t)(text) })
+#define META_VAL(text)                                                                             \
+    ((MDB_val){ .mv_size = sizeof(text) - 1, .mv_data = (void *)(uintptr_t)(text) })
 
 static int meta_put(MDB_txn *txn, MDB_dbi meta, MDB_val key, uint64_t number)
 {
@@ -247,7 +256,9 @@ static int databases_open(struct tr_lmdb_env *env, MDB_txn *txn, uint64_t *out_f
     if (rc == 0 && *out_format != TR_KEY_FORMAT) {
         return MDB_VERSION_MISMATCH;
     }
-    rc = rc == MDB_NOTFOUND ? format_write(env, txn) : rc == 0 ? meta_get(txn, env->meta, META_VAL("!seed"), &env->seed) : rc;
+    rc = rc == MDB_NOTFOUND ? format_write(env, txn)
+         : rc == 0          ? meta_get(txn, env->meta, META_VAL("!seed"), &env->seed)
+                            : rc;
     if (rc == MDB_NOTFOUND) {
         return MDB_INVALID;
     }
@@ -275,13 +286,15 @@ static enum tr_code store_check(struct tr_lmdb_env *env, struct tr_err *err)
         tr_lmdb_write_abort(env, txn);
     }
     if (format != TR_KEY_FORMAT) {
-        return tr_err_set(err, TR_PRECONDITION, "state store %s: format version %" PRIu64 ", this program knows %u", env->path,
-                          format, TR_KEY_FORMAT);
+        return tr_err_set(err, TR_PRECONDITION,
+                          "state store %s: format version %" PRIu64 ", this program knows %u",
+                          env->path, format, TR_KEY_FORMAT);
     }
     return rc == 0 ? TR_OK : tr_lmdb_err(env, rc, err);
 }
 
-static enum tr_code environment_open(struct tr_lmdb_env *env, uint64_t map_bytes, struct tr_err *err)
+static enum tr_code environment_open(struct tr_lmdb_env *env, uint64_t map_bytes,
+                                     struct tr_err *err)
 {
     int rc = mdb_env_create(&env->mdb);
     if (rc != 0) {
@@ -344,8 +357,8 @@ static enum tr_code env_share(struct tr_lmdb_env *env, uint64_t map_bytes, struc
     return TR_OK;
 }
 
-static enum tr_code env_make(const char *path, const struct stat *st, uint64_t map_bytes, struct tr_lmdb_env **out_env,
-                             struct tr_err *err)
+static enum tr_code env_make(const char *path, const struct stat *st, uint64_t map_bytes,
+                             struct tr_lmdb_env **out_env, struct tr_err *err)
 {
     struct tr_lmdb_env *env = tr_xzalloc(sizeof(*env));
     env->refs = 1;
@@ -363,7 +376,8 @@ static enum tr_code env_make(const char *path, const struct stat *st, uint64_t m
     return TR_OK;
 }
 
-enum tr_code tr_lmdb_env_open(const char *path, uint64_t map_bytes, struct tr_lmdb_env **out_env, struct tr_err *err)
+enum tr_code tr_lmdb_env_open(const char *path, uint64_t map_bytes, struct tr_lmdb_env **out_env,
+                              struct tr_err *err)
 {
     struct stat st;
     int rc = folder_make(path);

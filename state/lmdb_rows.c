@@ -80,12 +80,14 @@ static int row_decode(MDB_val bytes, struct row *out_row)
     out_row->etag = get_le(at, 8);
     out_row->expiry_unix_ms = (int64_t)get_le(at + 8, 8);
     out_row->key = tr_slice(at + ROW_HEAD_BYTES, key_len);
-    out_row->value = tr_slice(at + ROW_HEAD_BYTES + key_len, bytes.mv_size - ROW_HEAD_BYTES - key_len);
+    out_row->value =
+        tr_slice(at + ROW_HEAD_BYTES + key_len, bytes.mv_size - ROW_HEAD_BYTES - key_len);
     return 0;
 }
 
-/* MDB_NOTFOUND, also for a row of another key with the same hash, which a write of this key would then refuse. */
-static int row_get(MDB_txn *txn, MDB_dbi dbi, struct row_key *key, struct tr_slice whole, struct row *out_row)
+/* MDB_NOTFOUND, or MDB_KEYEXIST for a row of another long key that has the same hash: to a reader the same. */
+static int row_get(MDB_txn *txn, MDB_dbi dbi, struct row_key *key, struct tr_slice whole,
+                   struct row *out_row)
 {
     MDB_val name = key_val(key);
     MDB_val bytes;
@@ -99,7 +101,8 @@ static int row_get(MDB_txn *txn, MDB_dbi dbi, struct row_key *key, struct tr_sli
     return rc;
 }
 
-static int row_put(MDB_txn *txn, MDB_dbi dbi, struct row_key *key, struct tr_slice whole, const struct row *row)
+static int row_put(MDB_txn *txn, MDB_dbi dbi, struct row_key *key, struct tr_slice whole,
+                   const struct row *row)
 {
     const struct tr_slice text = key->is_direct ? tr_slice(NULL, 0) : whole;
     MDB_val name = key_val(key);
@@ -147,7 +150,8 @@ static bool due_decode(MDB_val bytes, int64_t *out_expiry_unix_ms, MDB_val *out_
         expiry = expiry << 8U | at[i];
     }
     *out_expiry_unix_ms = (int64_t)expiry;
-    *out_key = (MDB_val){ .mv_size = bytes.mv_size - DUE_HEAD_BYTES, .mv_data = (void *)(uintptr_t)(at + DUE_HEAD_BYTES) };
+    *out_key = (MDB_val){ .mv_size = bytes.mv_size - DUE_HEAD_BYTES,
+                          .mv_data = (void *)(uintptr_t)(at + DUE_HEAD_BYTES) };
     return true;
 }
 
@@ -158,7 +162,8 @@ static bool row_is_live(const struct row *row, int64_t now_unix_ms)
 
 /* --- reading --------------------------------------------------------------------------------------------------------- */
 
-void tr_lmdb_get(const struct tr_lmdb_env *env, MDB_txn *reader, struct tr_store_get *get, int64_t now_unix_ms)
+void tr_lmdb_get(const struct tr_lmdb_env *env, MDB_txn *reader, struct tr_store_get *get,
+                 int64_t now_unix_ms)
 {
     for (size_t i = 0; i < get->keys_len; i++) {
         struct row_key key;
@@ -179,7 +184,8 @@ void tr_lmdb_get(const struct tr_lmdb_env *env, MDB_txn *reader, struct tr_store
 }
 
 /* Where a scan begins: its prefix or the key it goes on from, whichever is later. */
-static void scan_start(const struct tr_lmdb_env *env, const struct tr_store_scan *scan, struct row_key *out_key)
+static void scan_start(const struct tr_lmdb_env *env, const struct tr_store_scan *scan,
+                       struct row_key *out_key)
 {
     struct row_key after;
     struct tr_slice prefix = scan->prefix;
@@ -188,7 +194,8 @@ static void scan_start(const struct tr_lmdb_env *env, const struct tr_store_scan
     }
     key_make(env, prefix, out_key);
     key_make(env, scan->after, &after);
-    if (tr_slice_cmp(tr_slice(after.bytes, after.len), tr_slice(out_key->bytes, out_key->len)) > 0) {
+    if (tr_slice_cmp(tr_slice(after.bytes, after.len), tr_slice(out_key->bytes, out_key->len)) >
+        0) {
         *out_key = after;
     }
 }
@@ -211,14 +218,16 @@ static bool scan_add(struct tr_store_scan *scan, struct tr_slice key, const stru
     return true;
 }
 
-static int scan_run(const struct tr_lmdb_env *env, MDB_cursor *cursor, struct tr_store_scan *scan, int64_t now_unix_ms)
+static int scan_run(const struct tr_lmdb_env *env, MDB_cursor *cursor, struct tr_store_scan *scan,
+                    int64_t now_unix_ms)
 {
     struct row_key start;
     scan_start(env, scan, &start);
     MDB_val name = key_val(&start);
     MDB_val bytes;
-    const struct tr_slice prefix =
-        tr_slice(scan->prefix.ptr, scan->prefix.len > TR_LMDB_KEY_DIRECT_MAX ? TR_LMDB_KEY_DIRECT_MAX : scan->prefix.len);
+    const struct tr_slice prefix = tr_slice(
+        scan->prefix.ptr,
+        scan->prefix.len > TR_LMDB_KEY_DIRECT_MAX ? TR_LMDB_KEY_DIRECT_MAX : scan->prefix.len);
     int rc = mdb_cursor_get(cursor, &name, &bytes, start.len == 0 ? MDB_FIRST : MDB_SET_RANGE);
     for (; rc == 0; rc = mdb_cursor_get(cursor, &name, &bytes, MDB_NEXT)) {
         struct row row;
@@ -229,8 +238,10 @@ static int scan_run(const struct tr_lmdb_env *env, MDB_cursor *cursor, struct tr
         if (!tr_slice_starts(tr_slice(name.mv_data, name.mv_size), prefix)) {
             return 0;
         }
-        const struct tr_slice key = row.key.len > 0 ? row.key : tr_slice(name.mv_data, name.mv_size);
-        if (tr_slice_eq(key, scan->after) || !tr_slice_starts(key, scan->prefix) || !row_is_live(&row, now_unix_ms)) {
+        const struct tr_slice key =
+            row.key.len > 0 ? row.key : tr_slice(name.mv_data, name.mv_size);
+        if (tr_slice_eq(key, scan->after) || !tr_slice_starts(key, scan->prefix) ||
+            !row_is_live(&row, now_unix_ms)) {
             continue;
         }
         if (!scan_add(scan, key, &row)) {
@@ -240,7 +251,8 @@ static int scan_run(const struct tr_lmdb_env *env, MDB_cursor *cursor, struct tr
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-void tr_lmdb_scan(const struct tr_lmdb_env *env, MDB_txn *reader, struct tr_store_scan *scan, int64_t now_unix_ms)
+void tr_lmdb_scan(const struct tr_lmdb_env *env, MDB_txn *reader, struct tr_store_scan *scan,
+                  int64_t now_unix_ms)
 {
     MDB_cursor *cursor = NULL;
     int rc = mdb_cursor_open(reader, env->rows, &cursor);
@@ -262,7 +274,8 @@ bool tr_lmdb_due_first(const struct tr_lmdb_env *env, MDB_txn *reader, int64_t *
     MDB_val name;
     MDB_val nothing;
     MDB_val key;
-    const bool found = mdb_cursor_get(cursor, &name, &nothing, MDB_FIRST) == 0 && due_decode(name, out_unix_ms, &key);
+    const bool found = mdb_cursor_get(cursor, &name, &nothing, MDB_FIRST) == 0 &&
+                       due_decode(name, out_unix_ms, &key);
     mdb_cursor_close(cursor);
     return found;
 }
@@ -318,9 +331,9 @@ static int op_apply(struct write *write, const struct tr_store_op *op, int64_t n
         MDB_val name = key_val(&key);
         return has_old ? mdb_del(write->txn, write->env->rows, &name, NULL) : 0;
     }
-    const struct row row = {
-        .etag = ++write->etag_last, .expiry_unix_ms = tr_store_expiry(op, now_unix_ms), .value = op->value
-    };
+    const struct row row = { .etag = ++write->etag_last,
+                             .expiry_unix_ms = tr_store_expiry(op, now_unix_ms),
+                             .value = op->value };
     rc = due_add(write, &row, &key);
     return rc == 0 ? row_put(write->txn, write->env->rows, &key, op->key, &row) : rc;
 }
@@ -472,7 +485,8 @@ static void tx_write_alone(struct tr_lmdb_env *env, struct tr_store_tx *tx)
         }
     }
     if (rc == MDB_KEYEXIST) {
-        tr_err_set(&tx->err, TR_INTERNAL, "state store %s: two long keys have the same hash", env->path);
+        tr_err_set(&tx->err, TR_INTERNAL, "state store %s: two long keys have the same hash",
+                   env->path);
     } else if (rc != 0) {
         tr_lmdb_err(env, rc, &tx->err);
     }
@@ -507,7 +521,8 @@ static int sweep_row(struct write *write, int64_t expiry_unix_ms, MDB_val key)
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
 
-static int sweep_run(struct write *write, MDB_cursor *cursor, int64_t now_unix_ms, unsigned rows_max, bool *out_has_more)
+static int sweep_run(struct write *write, MDB_cursor *cursor, int64_t now_unix_ms,
+                     unsigned rows_max, bool *out_has_more)
 {
     MDB_val name;
     MDB_val nothing;
@@ -529,7 +544,8 @@ static int sweep_run(struct write *write, MDB_cursor *cursor, int64_t now_unix_m
             }
             struct due_key copy; /* the page may move while we write */
             due_make(expiry_unix_ms, key, &copy);
-            key = (MDB_val){ .mv_size = copy.val.mv_size - DUE_HEAD_BYTES, .mv_data = copy.bytes + DUE_HEAD_BYTES };
+            key = (MDB_val){ .mv_size = copy.val.mv_size - DUE_HEAD_BYTES,
+                             .mv_data = copy.bytes + DUE_HEAD_BYTES };
             rc = sweep_row(write, expiry_unix_ms, key);
         }
         write->is_dirty = true;
@@ -540,8 +556,8 @@ static int sweep_run(struct write *write, MDB_cursor *cursor, int64_t now_unix_m
     }
 }
 
-enum tr_code tr_lmdb_sweep(struct tr_lmdb_env *env, int64_t now_unix_ms, unsigned rows_max, bool *out_has_more,
-                           struct tr_err *err)
+enum tr_code tr_lmdb_sweep(struct tr_lmdb_env *env, int64_t now_unix_ms, unsigned rows_max,
+                           bool *out_has_more, struct tr_err *err)
 {
     struct write write;
     MDB_cursor *cursor = NULL;

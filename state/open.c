@@ -1,7 +1,8 @@
 /* From the metadata of a component to its store. */
 #include "state/store.h"
 
-static const struct tr_slice *setting_find(const struct tr_store_setting *settings, size_t settings_len, const char *name)
+static const struct tr_slice *setting_find(const struct tr_store_setting *settings,
+                                           size_t settings_len, const char *name)
 {
     for (size_t i = 0; i < settings_len; i++) {
         if (tr_slice_eq_nocase(settings[i].name, tr_slice_str(name))) {
@@ -23,15 +24,15 @@ static enum tr_code parse_map_mib(struct tr_slice text, uint64_t *out_mib, struc
         mib = mib * 10 + (uint64_t)(digits.ptr[i] - '0');
     }
     if (mib == 0 || mib > TR_STORE_MAP_MIB_MAX) {
-        return tr_err_set(err, TR_INVALID, "mapSizeMb is '%.*s', not a number of 1 to %u", TR_SLICE_ARG(text),
-                          TR_STORE_MAP_MIB_MAX);
+        return tr_err_set(err, TR_INVALID, "mapSizeMb is '%.*s', not a number of 1 to %u",
+                          TR_SLICE_ARG(text), TR_STORE_MAP_MIB_MAX);
     }
     *out_mib = mib;
     return TR_OK;
 }
 
-static enum tr_code lmdb_open(struct tr_loop *loop, const struct tr_store_setting *settings, size_t settings_len,
-                              struct tr_store **out_store, struct tr_err *err)
+static enum tr_code lmdb_open(struct tr_loop *loop, const struct tr_store_setting *settings,
+                              size_t settings_len, struct tr_store **out_store, struct tr_err *err)
 {
     const struct tr_slice *path = setting_find(settings, settings_len, "path");
     if (path == NULL || path->len == 0) {
@@ -54,8 +55,8 @@ static enum tr_code lmdb_open(struct tr_loop *loop, const struct tr_store_settin
 }
 
 enum tr_code tr_store_open(struct tr_loop *loop, struct tr_slice type, struct tr_slice version,
-                           const struct tr_store_setting *settings, size_t settings_len, struct tr_store **out_store,
-                           struct tr_err *err)
+                           const struct tr_store_setting *settings, size_t settings_len,
+                           struct tr_store **out_store, struct tr_err *err)
 {
     const bool is_v1 = version.len == 0 || tr_slice_eq_nocase(version, TR_SLICE_LIT("v1"));
     if (is_v1 && tr_slice_eq_nocase(type, TR_SLICE_LIT("state.in-memory"))) {
@@ -66,5 +67,6 @@ enum tr_code tr_store_open(struct tr_loop *loop, struct tr_slice type, struct tr
         return lmdb_open(loop, settings, settings_len, out_store, err);
     }
     const struct tr_slice shown = version.len == 0 ? TR_SLICE_LIT("v1") : version;
-    return tr_err_set(err, TR_NOT_FOUND, "couldn't find state store %.*s/%.*s", TR_SLICE_ARG(type), TR_SLICE_ARG(shown));
+    return tr_err_set(err, TR_NOT_FOUND, "couldn't find state store %.*s/%.*s", TR_SLICE_ARG(type),
+                      TR_SLICE_ARG(shown));
 }

@@ -68,7 +68,8 @@ static enum tr_code check_open(const struct tr_store *store, struct tr_err *err)
         return tr_err_set(err, TR_CLOSED, "the state store is closing");
     }
     if (store->open_len > TR_STORE_OPEN_MAX) {
-        return tr_err_set(err, TR_LIMIT, "more than %u operations wait for the state store", TR_STORE_OPEN_MAX);
+        return tr_err_set(err, TR_LIMIT, "more than %u operations wait for the state store",
+                          TR_STORE_OPEN_MAX);
     }
     return TR_OK;
 }
@@ -79,7 +80,8 @@ static enum tr_code check_key(struct tr_slice key, struct tr_err *err)
         return tr_err_set(err, TR_INVALID, "the key is empty");
     }
     if (key.len > TR_STORE_KEY_MAX) {
-        return tr_err_set(err, TR_LIMIT, "the key has %zu bytes, more than %u", key.len, TR_STORE_KEY_MAX);
+        return tr_err_set(err, TR_LIMIT, "the key has %zu bytes, more than %u", key.len,
+                          TR_STORE_KEY_MAX);
     }
     return TR_OK;
 }
@@ -100,10 +102,12 @@ static enum tr_code check_get(const struct tr_store_get *get, struct tr_err *err
 static enum tr_code check_tx(struct tr_store_tx *tx, struct tr_err *err)
 {
     if (tx->ops_len > TR_STORE_OPS_MAX) {
-        return tr_err_set(err, TR_LIMIT, "%zu operations, more than %u", tx->ops_len, TR_STORE_OPS_MAX);
+        return tr_err_set(err, TR_LIMIT, "%zu operations, more than %u", tx->ops_len,
+                          TR_STORE_OPS_MAX);
     }
     if (tx->partition.len > TR_STORE_KEY_MAX) {
-        return tr_err_set(err, TR_LIMIT, "the partition has %zu bytes, more than %u", tx->partition.len, TR_STORE_KEY_MAX);
+        return tr_err_set(err, TR_LIMIT, "the partition has %zu bytes, more than %u",
+                          tx->partition.len, TR_STORE_KEY_MAX);
     }
     for (size_t i = 0; i < tx->ops_len; i++) {
         const struct tr_store_op *op = &tx->ops[i];
@@ -112,7 +116,8 @@ static enum tr_code check_tx(struct tr_store_tx *tx, struct tr_err *err)
             return err->code;
         }
         if (op->value.len > TR_STORE_VALUE_MAX) {
-            return tr_err_set(err, TR_LIMIT, "the value has %zu bytes, more than %u", op->value.len, TR_STORE_VALUE_MAX);
+            return tr_err_set(err, TR_LIMIT, "the value has %zu bytes, more than %u", op->value.len,
+                              TR_STORE_VALUE_MAX);
         }
     }
     tx->failed_at = 0;
@@ -122,7 +127,8 @@ static enum tr_code check_tx(struct tr_store_tx *tx, struct tr_err *err)
 static enum tr_code check_scan(const struct tr_store_scan *scan, struct tr_err *err)
 {
     if (scan->rows_max == 0 || scan->rows_max > TR_STORE_SCAN_MAX) {
-        return tr_err_set(err, TR_LIMIT, "a scan of %zu rows, not 1 to %u", scan->rows_max, TR_STORE_SCAN_MAX);
+        return tr_err_set(err, TR_LIMIT, "a scan of %zu rows, not 1 to %u", scan->rows_max,
+                          TR_STORE_SCAN_MAX);
     }
     if (scan->prefix.len > TR_STORE_KEY_MAX || scan->after.len > TR_STORE_KEY_MAX) {
         return tr_err_set(err, TR_LIMIT, "the prefix has more than %u bytes", TR_STORE_KEY_MAX);
@@ -132,7 +138,8 @@ static enum tr_code check_scan(const struct tr_store_scan *scan, struct tr_err *
 
 /* --- operations ------------------------------------------------------------------------------------------------------ */
 
-static void begin(struct tr_store *store, struct tr_op *op, struct tr_link *link, void (*complete)(struct tr_op *op))
+static void begin(struct tr_store *store, struct tr_op *op, struct tr_link *link,
+                  void (*complete)(struct tr_op *op))
 {
     tr_loop_assert(store->loop);
     tr_op_begin(op, store->loop, &store->open, complete);
@@ -160,7 +167,8 @@ void tr_store_get_start(struct tr_store *store, struct tr_store_get *get)
         tr_op_finish_later(&get->op);
         return;
     }
-    get->values = tr_xzalloc((get->keys_len + 1) * sizeof(*get->values)); /* not NULL for no keys either */
+    get->values =
+        tr_xzalloc((get->keys_len + 1) * sizeof(*get->values)); /* not NULL for no keys either */
     store->class->get(store, get);
 }
 
@@ -238,7 +246,8 @@ void tr_store_value_fini(struct tr_store_value *value)
     *value = (struct tr_store_value){ 0 };
 }
 
-void tr_store_value_set(struct tr_store_value *out_value, struct tr_slice bytes, uint64_t etag, int64_t expiry_unix_ms)
+void tr_store_value_set(struct tr_store_value *out_value, struct tr_slice bytes, uint64_t etag,
+                        int64_t expiry_unix_ms)
 {
     out_value->found = true;
     tr_buf_set(&out_value->value, bytes);
@@ -249,7 +258,8 @@ void tr_store_value_set(struct tr_store_value *out_value, struct tr_slice bytes,
 
 #define MISMATCH "possible etag mismatch. error from state store: "
 
-enum tr_code tr_store_etag_check(const struct tr_store_op *op, bool has_row, uint64_t etag, struct tr_err *err)
+enum tr_code tr_store_etag_check(const struct tr_store_op *op, bool has_row, uint64_t etag,
+                                 struct tr_err *err)
 {
     if (!op->has_etag || op->etag.len == 0) {
         if (op->is_first_write && has_row) {
@@ -258,12 +268,14 @@ enum tr_code tr_store_etag_check(const struct tr_store_op *op, bool has_row, uin
         return TR_OK;
     }
     if (!has_row) {
-        return tr_err_set(err, TR_ETAG, MISMATCH "state not exist or expired for key=%.*s", TR_SLICE_ARG(op->key));
+        return tr_err_set(err, TR_ETAG, MISMATCH "state not exist or expired for key=%.*s",
+                          TR_SLICE_ARG(op->key));
     }
     char current[TR_STORE_ETAG_MAX];
     (void)snprintf(current, sizeof(current), "%" PRIu64, etag);
     if (!tr_slice_eq_str(op->etag, current)) {
-        return tr_err_set(err, TR_ETAG, MISMATCH "state etag not match for key=%.*s: current=%s, expect=%.*s",
+        return tr_err_set(err, TR_ETAG,
+                          MISMATCH "state etag not match for key=%.*s: current=%s, expect=%.*s",
                           TR_SLICE_ARG(op->key), current, TR_SLICE_ARG(op->etag));
     }
     return TR_OK;
@@ -276,5 +288,6 @@ int64_t tr_store_expiry(const struct tr_store_op *op, int64_t now_unix_ms)
 
 enum tr_code tr_store_epoch_refuse(uint64_t epoch, uint64_t newest, struct tr_err *err)
 {
-    return tr_err_set(err, TR_PRECONDITION, "epoch %" PRIu64 " is over: the newest is %" PRIu64, epoch, newest);
+    return tr_err_set(err, TR_PRECONDITION, "epoch %" PRIu64 " is over: the newest is %" PRIu64,
+                      epoch, newest);
 }

@@ -20,7 +20,7 @@
 #include "state/lmdb_rows.h"
 
 /* One commit: more makes the first of them wait without making the fsync cheaper. */
-#define BATCH_OPS_MAX 4096U
+#define BATCH_OPS_MAX   4096U
 #define BATCH_BYTES_MAX (16U << 20U)
 /* A look at the due index at least this often while something expires. */
 #define SWEEP_PAUSE_MS_MAX 60000U
@@ -124,8 +124,10 @@ static void on_batch_run(struct tr_work *work)
     }
     if (lmdb->is_sweeping) {
         (void)tr_lmdb_readers_check(lmdb->env);
-        struct tr_err err; /* a sweep that fails is repeated; expired rows are invisible all the same */
-        if (tr_lmdb_sweep(lmdb->env, lmdb->sweep_unix_ms, TR_STORE_SWEEP_ROWS, &lmdb->has_more_due, &err) != TR_OK) {
+        struct tr_err
+            err; /* a sweep that fails is repeated; expired rows are invisible all the same */
+        if (tr_lmdb_sweep(lmdb->env, lmdb->sweep_unix_ms, TR_STORE_SWEEP_ROWS, &lmdb->has_more_due,
+                          &err) != TR_OK) {
             lmdb->has_more_due = false;
         }
     }
@@ -252,7 +254,8 @@ static void on_sweep(struct tr_timer *timer)
     }
     const int64_t pause_ms = due_unix_ms - tr_loop_unix_ms(lmdb->base.loop);
     if (pause_ms > 0) {
-        const uint64_t ms = (uint64_t)pause_ms < SWEEP_PAUSE_MS_MAX ? (uint64_t)pause_ms : SWEEP_PAUSE_MS_MAX;
+        const uint64_t ms =
+            (uint64_t)pause_ms < SWEEP_PAUSE_MS_MAX ? (uint64_t)pause_ms : SWEEP_PAUSE_MS_MAX;
         sweep_at(lmdb, ms < TR_STORE_SWEEP_MS ? TR_STORE_SWEEP_MS : ms);
         return;
     }
@@ -286,12 +289,13 @@ static const struct tr_store_class lmdb_class = {
     .free = lmdb_free,
 };
 
-enum tr_code tr_store_lmdb_open(struct tr_loop *loop, const struct tr_store_lmdb_conf *conf, struct tr_store **out_store,
-                                struct tr_err *err)
+enum tr_code tr_store_lmdb_open(struct tr_loop *loop, const struct tr_store_lmdb_conf *conf,
+                                struct tr_store **out_store, struct tr_err *err)
 {
     tr_loop_assert(loop);
     struct tr_lmdb_env *env = NULL;
-    const uint64_t map_bytes = conf->map_bytes == 0 ? (uint64_t)TR_STORE_MAP_MIB << 20U : conf->map_bytes;
+    const uint64_t map_bytes =
+        conf->map_bytes == 0 ? (uint64_t)TR_STORE_MAP_MIB << 20U : conf->map_bytes;
     if (tr_lmdb_env_open(conf->path, map_bytes, &env, err) != TR_OK) {
         return err->code;
     }
@@ -303,7 +307,8 @@ enum tr_code tr_store_lmdb_open(struct tr_loop *loop, const struct tr_store_lmdb
     tr_link_init(&lmdb->waiting);
     tr_link_init(&lmdb->batch);
     tr_timer_init(&lmdb->sweep, loop, on_sweep);
-    sweep_at(lmdb, TR_STORE_SWEEP_MS); /* rows may have become due while nobody had the store open */
+    sweep_at(lmdb,
+             TR_STORE_SWEEP_MS); /* rows may have become due while nobody had the store open */
     *out_store = &lmdb->base;
     return TR_OK;
 }

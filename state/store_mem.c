@@ -77,7 +77,8 @@ static void mem_get(struct tr_store *store, struct tr_store_get *get)
     for (size_t i = 0; i < get->keys_len; i++) {
         const struct mem_row *row = tr_map_get(&mem->rows, get->keys[i]);
         if (row_is_live(row, now_unix_ms)) {
-            tr_store_value_set(&get->values[i], tr_buf_slice(&row->value), row->etag, row->expiry_unix_ms);
+            tr_store_value_set(&get->values[i], tr_buf_slice(&row->value), row->etag,
+                               row->expiry_unix_ms);
         }
     }
     tr_op_finish_later(&get->op);
@@ -163,7 +164,8 @@ static int row_compare(const void *a, const void *b)
 }
 
 /* The live rows that a scan may show, in order. Returns an owned array. */
-static struct mem_row **rows_select(struct mem_store *mem, const struct tr_store_scan *scan, size_t *out_len)
+static struct mem_row **rows_select(struct mem_store *mem, const struct tr_store_scan *scan,
+                                    size_t *out_len)
 {
     struct mem_row **rows = tr_xalloc((mem->rows.len + 1) * sizeof(*rows));
     const int64_t now_unix_ms = tr_loop_unix_ms(mem->base.loop);
@@ -192,7 +194,8 @@ static void mem_scan(struct tr_store *store, struct tr_store_scan *scan)
     for (size_t i = 0; i < scan->rows_len; i++) {
         const struct mem_row *row = rows[i];
         tr_buf_set(&scan->rows[i].key, tr_buf_slice(&row->key));
-        tr_store_value_set(&scan->rows[i].value, tr_buf_slice(&row->value), row->etag, row->expiry_unix_ms);
+        tr_store_value_set(&scan->rows[i].value, tr_buf_slice(&row->value), row->etag,
+                           row->expiry_unix_ms);
     }
     free(rows);
     tr_op_finish_later(&scan->op);

@@ -57,7 +57,8 @@ static void no_bytes_are_a_message_without_fields(void **state)
     (void)state;
     ProtobufCMessage *message;
     struct tr_err err;
-    assert_int_equal(tr_wire_unpack(&tr__common__empty__descriptor, tr_slice(NULL, 0), &message, &err), TR_OK);
+    assert_int_equal(
+        tr_wire_unpack(&tr__common__empty__descriptor, tr_slice(NULL, 0), &message, &err), TR_OK);
     struct tr_buf out = { 0 };
     tr_wire_pack(message, &out);
     assert_int_equal(out.len, 0);
@@ -91,7 +92,8 @@ static void a_message_of_nothing_but_empty_entries_is_refused(void **state)
     }
     ProtobufCMessage *message;
     struct tr_err err;
-    assert_int_equal(tr_wire_unpack(&tr__rt__invoke_actor_request__descriptor, tr_buf_slice(&bytes), &message, &err),
+    assert_int_equal(tr_wire_unpack(&tr__rt__invoke_actor_request__descriptor, tr_buf_slice(&bytes),
+                                    &message, &err),
                      TR_LIMIT);
     tr_buf_fini(&bytes);
 }
@@ -105,7 +107,8 @@ static void a_map_of_short_entries_is_accepted(void **state)
     }
     ProtobufCMessage *message;
     struct tr_err err;
-    assert_int_equal(tr_wire_unpack(&tr__rt__invoke_actor_request__descriptor, tr_buf_slice(&bytes), &message, &err),
+    assert_int_equal(tr_wire_unpack(&tr__rt__invoke_actor_request__descriptor, tr_buf_slice(&bytes),
+                                    &message, &err),
                      TR_OK);
     tr_wire_free(message);
     tr_buf_fini(&bytes);

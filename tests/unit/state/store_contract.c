@@ -102,10 +102,12 @@ void store_scan(struct store_test *t, struct tr_store_scan *scan)
     t->err = scan->err;
 }
 
-enum tr_code store_tx(struct store_test *t, const struct tr_store_op *ops, size_t ops_len, struct tr_slice partition,
-                      uint64_t epoch)
+enum tr_code store_tx(struct store_test *t, const struct tr_store_op *ops, size_t ops_len,
+                      struct tr_slice partition, uint64_t epoch)
 {
-    struct tr_store_tx tx = { .ops = ops, .ops_len = ops_len, .partition = partition, .epoch = epoch, .cb = on_tx };
+    struct tr_store_tx tx = {
+        .ops = ops, .ops_len = ops_len, .partition = partition, .epoch = epoch, .cb = on_tx
+    };
     is_done = false;
     tr_store_tx_start(t->store, &tx);
     assert_false(is_done);
@@ -117,7 +119,9 @@ enum tr_code store_tx(struct store_test *t, const struct tr_store_op *ops, size_
 
 struct tr_store_op upsert_of(const char *key, const char *value)
 {
-    return (struct tr_store_op){ .kind = TR_STORE_UPSERT, .key = tr_slice_str(key), .value = tr_slice_str(value) };
+    return (struct tr_store_op){ .kind = TR_STORE_UPSERT,
+                                 .key = tr_slice_str(key),
+                                 .value = tr_slice_str(value) };
 }
 
 struct tr_store_op delete_of(const char *key)
@@ -146,7 +150,9 @@ const char *store_text(struct store_test *t, const char *key, char out_etag[TR_S
     assert_int_equal(get.err.code, TR_OK);
     const struct tr_store_value *value = &get.values[0];
     (void)snprintf(text, sizeof(text), "%.*s", value->found ? (int)value->value.len : 1,
-                   value->found && value->value.len > 0 ? value->value.ptr : value->found ? "" : "-");
+                   value->found && value->value.len > 0 ? value->value.ptr
+                   : value->found                       ? ""
+                                                        : "-");
     if (out_etag != NULL) {
         memcpy(out_etag, value->etag, TR_STORE_ETAG_MAX);
     }
@@ -201,7 +207,8 @@ static void a_get_answers_each_key_in_order(void **state)
     struct store_test *t = *state;
     assert_int_equal(store_put(t, "a", "1"), TR_OK);
     assert_int_equal(store_put(t, "c", "3"), TR_OK);
-    const struct tr_slice keys[] = { TR_SLICE_LIT("c"), TR_SLICE_LIT("b"), TR_SLICE_LIT("a"), TR_SLICE_LIT("c") };
+    const struct tr_slice keys[] = { TR_SLICE_LIT("c"), TR_SLICE_LIT("b"), TR_SLICE_LIT("a"),
+                                     TR_SLICE_LIT("c") };
     struct tr_store_get get = { .keys = keys, .keys_len = 4 };
     store_get(t, &get);
     assert_int_equal(get.err.code, TR_OK);
@@ -258,7 +265,8 @@ static void a_write_with_the_right_etag_is_done_and_with_another_refused(void **
     assert_int_equal(store_tx(t, &right, 1, TR_SLICE_LIT(""), 0), TR_ETAG);
     const struct tr_store_op gone = with_etag(delete_of("k"), etag);
     assert_int_equal(store_tx(t, &gone, 1, TR_SLICE_LIT(""), 0), TR_ETAG);
-    static const char *const foreign[] = { "1", "999999", "not a number", "18446744073709551616", "-1", " " };
+    static const char *const foreign[] = { "1",  "999999", "not a number", "18446744073709551616",
+                                           "-1", " " };
     for (size_t i = 0; i < TR_ARRAY_LEN(foreign); i++) {
         const struct tr_store_op op = with_etag(upsert_of("k", "3"), foreign[i]);
         assert_int_equal(store_tx(t, &op, 1, TR_SLICE_LIT(""), 0), TR_ETAG);
@@ -267,8 +275,9 @@ static void a_write_with_the_right_etag_is_done_and_with_another_refused(void **
     const struct tr_store_op last = with_etag(delete_of("k"), etag);
     assert_int_equal(store_tx(t, &last, 1, TR_SLICE_LIT(""), 0), TR_OK);
     assert_int_equal(store_tx(t, &last, 1, TR_SLICE_LIT(""), 0), TR_ETAG);
-    assert_string_equal(t->err.msg,
-                        "possible etag mismatch. error from state store: state not exist or expired for key=k");
+    assert_string_equal(
+        t->err.msg,
+        "possible etag mismatch. error from state store: state not exist or expired for key=k");
 }
 
 static void an_empty_etag_is_none(void **state)
@@ -297,14 +306,15 @@ static void a_transaction_is_whole_or_absent(void **state)
     struct store_test *t = *state;
     assert_int_equal(store_put(t, "b", "old"), TR_OK);
     assert_int_equal(store_put(t, "d", "old"), TR_OK);
-    const struct tr_store_op bad[] = { upsert_of("a", "new"), upsert_of("b", "new"), with_etag(upsert_of("c", "new"), "7"),
-                                       delete_of("d") };
+    const struct tr_store_op bad[] = { upsert_of("a", "new"), upsert_of("b", "new"),
+                                       with_etag(upsert_of("c", "new"), "7"), delete_of("d") };
     assert_int_equal(store_tx(t, bad, 4, TR_SLICE_LIT(""), 0), TR_ETAG);
     assert_int_equal(t->failed_at, 2);
     assert_string_equal(store_text(t, "a", NULL), "-");
     assert_string_equal(store_text(t, "b", NULL), "old");
     assert_string_equal(store_text(t, "d", NULL), "old");
-    const struct tr_store_op good[] = { upsert_of("a", "new"), upsert_of("b", "new"), delete_of("d") };
+    const struct tr_store_op good[] = { upsert_of("a", "new"), upsert_of("b", "new"),
+                                        delete_of("d") };
     assert_int_equal(store_tx(t, good, 3, TR_SLICE_LIT(""), 0), TR_OK);
     assert_string_equal(store_text(t, "a", NULL), "new");
     assert_string_equal(store_text(t, "b", NULL), "new");
@@ -314,8 +324,8 @@ static void a_transaction_is_whole_or_absent(void **state)
 static void operations_of_a_transaction_take_effect_in_order(void **state)
 {
     struct store_test *t = *state;
-    const struct tr_store_op ops[] = { upsert_of("a", "1"), delete_of("a"), upsert_of("b", "1"), upsert_of("b", "2"),
-                                       delete_of("c"), upsert_of("c", "3") };
+    const struct tr_store_op ops[] = { upsert_of("a", "1"), delete_of("a"), upsert_of("b", "1"),
+                                       upsert_of("b", "2"), delete_of("c"), upsert_of("c", "3") };
     assert_int_equal(store_tx(t, ops, TR_ARRAY_LEN(ops), TR_SLICE_LIT(""), 0), TR_OK);
     assert_string_equal(store_text(t, "a", NULL), "-");
     assert_string_equal(store_text(t, "b", NULL), "2");
@@ -323,7 +333,7 @@ static void operations_of_a_transaction_take_effect_in_order(void **state)
 }
 
 /* Many operations at once, which end in the order of their starts. */
-#define MANY 500U
+#define MANY 5000U /* more than one commit takes */
 
 struct many {
     struct tr_store_tx tx[MANY];
@@ -456,7 +466,9 @@ static size_t scan_all(struct store_test *t, struct tr_slice prefix, size_t step
     size_t len = 0;
     bool has_more = true;
     while (has_more) {
-        struct tr_store_scan scan = { .prefix = prefix, .after = tr_buf_slice(&after), .rows_max = step };
+        struct tr_store_scan scan = { .prefix = prefix,
+                                      .after = tr_buf_slice(&after),
+                                      .rows_max = step };
         store_scan(t, &scan);
         assert_int_equal(scan.err.code, TR_OK);
         assert_true(scan.rows_len <= step);
@@ -510,13 +522,15 @@ static void long_keys_are_as_good_as_short_ones(void **state)
     for (size_t i = 0; i < TR_ARRAY_LEN(lens); i++) {
         for (unsigned number = 0; number < 7; number++) {
             long_key(&key, lens[i], number);
-            assert_int_equal(store_put(t, tr_buf_cstr(&key), tr_buf_cstr(&key) + lens[i] - 8), TR_OK);
+            assert_int_equal(store_put(t, tr_buf_cstr(&key), tr_buf_cstr(&key) + lens[i] - 8),
+                             TR_OK);
         }
     }
     for (size_t i = 0; i < TR_ARRAY_LEN(lens); i++) {
         for (unsigned number = 0; number < 7; number++) {
             long_key(&key, lens[i], number);
-            assert_string_equal(store_text(t, tr_buf_cstr(&key), NULL), tr_buf_cstr(&key) + lens[i] - 8);
+            assert_string_equal(store_text(t, tr_buf_cstr(&key), NULL),
+                                tr_buf_cstr(&key) + lens[i] - 8);
         }
     }
     for (size_t step = 1; step < 60; step += 7) {
@@ -563,9 +577,43 @@ static void what_is_too_large_or_empty_is_refused(void **state)
         assert_int_equal(scan.err.code, TR_LIMIT);
         assert_null(scan.rows);
     }
-    const struct tr_store_op large = { .key = TR_SLICE_LIT("k"), .value = { .ptr = "", .len = TR_STORE_VALUE_MAX + 1 } };
+    const struct tr_store_op large = { .key = TR_SLICE_LIT("k"),
+                                       .value = { .ptr = "", .len = TR_STORE_VALUE_MAX + 1 } };
     assert_int_equal(store_tx(t, &large, 1, TR_SLICE_LIT(""), 0), TR_LIMIT);
     tr_buf_fini(&key);
+}
+
+static size_t gets_done_len;
+
+static void on_counted(struct tr_store_get *get)
+{
+    (void)get;
+    gets_done_len++;
+}
+
+static bool gets_are_done(void *ctx)
+{
+    (void)ctx;
+    return gets_done_len == TR_STORE_OPEN_MAX + 1;
+}
+
+static void one_operation_too_many_is_refused_and_the_others_are_done(void **state)
+{
+    struct store_test *t = *state;
+    struct tr_store_get *gets = calloc(TR_STORE_OPEN_MAX + 1, sizeof(*gets));
+    gets_done_len = 0;
+    for (size_t i = 0; i <= TR_STORE_OPEN_MAX; i++) {
+        gets[i].cb = on_counted;
+        tr_store_get_start(t->store, &gets[i]);
+    }
+    assert_true(tr_loop_run_until(t->loop, gets_are_done, NULL, WAIT_MS));
+    assert_int_equal(gets[TR_STORE_OPEN_MAX - 1].err.code, TR_OK);
+    assert_int_equal(gets[TR_STORE_OPEN_MAX].err.code, TR_LIMIT);
+    for (size_t i = 0; i <= TR_STORE_OPEN_MAX; i++) {
+        tr_store_get_fini(&gets[i]);
+    }
+    free(gets);
+    assert_int_equal(store_put(t, "k", "v"), TR_OK);
 }
 
 static void an_older_epoch_of_a_partition_is_refused(void **state)
@@ -669,6 +717,7 @@ int store_contract_run(const char *name, store_open_fn *open)
         CASE(a_scan_goes_on_where_it_stopped),
         CASE(long_keys_are_as_good_as_short_ones),
         CASE(what_is_too_large_or_empty_is_refused),
+        CASE(one_operation_too_many_is_refused_and_the_others_are_done),
         CASE(an_older_epoch_of_a_partition_is_refused),
         CASE(closing_finishes_what_was_started_and_refuses_the_rest),
         CASE(an_operation_may_start_another_from_its_callback),

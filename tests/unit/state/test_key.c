@@ -27,8 +27,10 @@ static void the_prefix_follows_the_strategy(void **state)
     for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
         struct tr_key_prefix prefix;
         struct tr_err err;
-        assert_int_equal(tr_key_prefix_init(&prefix, tr_slice_str(cases[i].strategy), tr_slice_str(cases[i].app_id),
-                                            tr_slice_str(cases[i].name_space), TR_SLICE_LIT("store"), &err),
+        assert_int_equal(tr_key_prefix_init(&prefix, tr_slice_str(cases[i].strategy),
+                                            tr_slice_str(cases[i].app_id),
+                                            tr_slice_str(cases[i].name_space),
+                                            TR_SLICE_LIT("store"), &err),
                          TR_OK);
         struct tr_buf out = { 0 };
         assert_int_equal(tr_key_plain(&out, &prefix, TR_SLICE_LIT("k"), &err), TR_OK);
@@ -44,12 +46,12 @@ static void the_separator_is_refused_in_keys_and_prefixes(void **state)
     (void)state;
     struct tr_key_prefix prefix;
     struct tr_err err;
-    assert_int_equal(tr_key_prefix_init(&prefix, TR_SLICE_LIT("a||b"), TR_SLICE_LIT("app"), TR_SLICE_LIT(""),
-                                        TR_SLICE_LIT("store"), &err),
+    assert_int_equal(tr_key_prefix_init(&prefix, TR_SLICE_LIT("a||b"), TR_SLICE_LIT("app"),
+                                        TR_SLICE_LIT(""), TR_SLICE_LIT("store"), &err),
                      TR_MALFORMED);
     assert_string_equal(err.msg, "input key/keyPrefix 'a||b' can't contain '||'");
-    assert_int_equal(tr_key_prefix_init(&prefix, TR_SLICE_LIT(""), TR_SLICE_LIT("app"), TR_SLICE_LIT(""),
-                                        TR_SLICE_LIT("store"), &err),
+    assert_int_equal(tr_key_prefix_init(&prefix, TR_SLICE_LIT(""), TR_SLICE_LIT("app"),
+                                        TR_SLICE_LIT(""), TR_SLICE_LIT("store"), &err),
                      TR_OK);
     struct tr_buf out = { 0 };
     assert_int_equal(tr_key_plain(&out, &prefix, TR_SLICE_LIT("k||"), &err), TR_MALFORMED);
@@ -74,7 +76,8 @@ static void an_actors_key_names_app_type_and_id(void **state)
 {
     (void)state;
     struct tr_buf out = { 0 };
-    tr_key_actor(&out, TR_SLICE_LIT("app"), TR_SLICE_LIT("cat"), TR_SLICE_LIT("7"), TR_SLICE_LIT("mood"));
+    tr_key_actor(&out, TR_SLICE_LIT("app"), TR_SLICE_LIT("cat"), TR_SLICE_LIT("7"),
+                 TR_SLICE_LIT("mood"));
     assert_string_equal(tr_buf_cstr(&out), "app||cat||7||mood");
     tr_buf_clear(&out);
     tr_key_actor_partition(&out, TR_SLICE_LIT("app"), TR_SLICE_LIT("cat"), TR_SLICE_LIT("7"));

@@ -43,7 +43,7 @@ struct child {
     int from; /* what it writes to us */
 };
 
-#define CHILD_IN 3
+#define CHILD_IN  3
 #define CHILD_OUT 4
 
 /* Start this program as a child that runs the body of that name once it gets a byte, and ends with its result. */
@@ -131,7 +131,8 @@ static void writer_start(struct writer *writer)
 static void on_written(struct tr_store_tx *tx)
 {
     struct writer *writer = TR_CONTAINER_OF(tx, struct writer, tx);
-    if (tx->err.code != TR_OK || write(CHILD_OUT, &writer->number, sizeof(writer->number)) != sizeof(writer->number)) {
+    if (tx->err.code != TR_OK ||
+        write(CHILD_OUT, &writer->number, sizeof(writer->number)) != sizeof(writer->number)) {
         _exit(1);
     }
     writer_start(writer);
@@ -202,7 +203,8 @@ static void what_was_acknowledged_survives_kill_9(void **state)
             acked[number] = true;
         }
         child_kill(&child);
-        while (read(child.from, &number, sizeof(number)) == sizeof(number) && number < NUMBERS_MAX - WRITERS) {
+        while (read(child.from, &number, sizeof(number)) == sizeof(number) &&
+               number < NUMBERS_MAX - WRITERS) {
             acked[number] = true; /* acknowledged before it died */
         }
         for (uint32_t i = 0; i < NUMBERS_MAX - WRITERS; i++) {
@@ -297,7 +299,8 @@ static int write_large(const char *folder)
     for (unsigned i = 0; i < 100; i++) {
         char key[16];
         (void)snprintf(key, sizeof(key), "large%u", i);
-        const struct tr_store_op op = { .key = tr_slice_str(key), .value = tr_slice(value, LARGE_BYTES) };
+        const struct tr_store_op op = { .key = tr_slice_str(key),
+                                        .value = tr_slice(value, LARGE_BYTES) };
         if (store_tx(&t, &op, 1, TR_SLICE_LIT(""), 0) != TR_OK) {
             return 1;
         }
@@ -346,8 +349,8 @@ static int read_until_killed(const char *folder)
     MDB_txn *reader = NULL;
     struct tr_err err;
     char never;
-    if (tr_lmdb_env_open(folder, 16U << 20U, &env, &err) != TR_OK || tr_lmdb_read_begin(env, &reader, &err) != TR_OK ||
-        write(CHILD_OUT, "r", 1) != 1) {
+    if (tr_lmdb_env_open(folder, 16U << 20U, &env, &err) != TR_OK ||
+        tr_lmdb_read_begin(env, &reader, &err) != TR_OK || write(CHILD_OUT, "r", 1) != 1) {
         return 1;
     }
     return read(CHILD_IN, &never, 1) == 1 ? 0 : 1;
@@ -386,7 +389,8 @@ static void a_full_disk_is_an_error_and_what_was_stored_stays(void **state)
     struct rlimit before;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
-    const struct rlimit small = { .rlim_cur = 300000, .rlim_max = before.rlim_max }; /* no whole number of pages */
+    const struct rlimit small = { .rlim_cur = 300000,
+                                  .rlim_max = before.rlim_max }; /* no whole number of pages */
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     char *value = malloc(LARGE_BYTES);
     memset(value, 'v', LARGE_BYTES);
@@ -395,7 +399,8 @@ static void a_full_disk_is_an_error_and_what_was_stored_stays(void **state)
     for (unsigned i = 0; i < 10 && code == TR_OK; i++) {
         char key[16];
         (void)snprintf(key, sizeof(key), "large%u", i);
-        const struct tr_store_op op = { .key = tr_slice_str(key), .value = tr_slice(value, LARGE_BYTES) };
+        const struct tr_store_op op = { .key = tr_slice_str(key),
+                                        .value = tr_slice(value, LARGE_BYTES) };
         code = store_tx(&t, &op, 1, TR_SLICE_LIT(""), 0);
         failed_at = i;
     }
@@ -406,7 +411,8 @@ static void a_full_disk_is_an_error_and_what_was_stored_stays(void **state)
     (void)snprintf(key, sizeof(key), "large%u", failed_at);
     assert_string_equal(store_text(&t, key, NULL), "-");
     assert_string_equal(store_text(&t, "before", NULL), "v");
-    const struct tr_store_op op = { .key = tr_slice_str(key), .value = tr_slice(value, LARGE_BYTES) };
+    const struct tr_store_op op = { .key = tr_slice_str(key),
+                                    .value = tr_slice(value, LARGE_BYTES) };
     assert_int_equal(store_tx(&t, &op, 1, TR_SLICE_LIT(""), 0), TR_OK);
     assert_string_not_equal(store_text(&t, key, NULL), "-");
     free(value);

@@ -31,7 +31,8 @@ static void transact_is_whole_or_absent_when_a_call_fails(void **state)
             store_test_init(&t, open_lmdb);
             assert_int_equal(store_put(&t, "gone", "old"), TR_OK);
             assert_int_equal(store_put(&t, "kept", "old"), TR_OK);
-            struct tr_store_op ops[] = { upsert_of("a", "new"), delete_of("gone"), upsert_of("kept", "new") };
+            struct tr_store_op ops[] = { upsert_of("a", "new"), delete_of("gone"),
+                                         upsert_of("kept", "new") };
             ops[0].is_first_write = true;
             ops[0].has_ttl = true;
             ops[0].ttl_s = 1000;
@@ -102,8 +103,10 @@ static void transactions_of_one_commit_fail_each_for_itself(void **state)
             for (size_t i = 0; i < GROUP; i++) {
                 char key[8];
                 (void)snprintf(key, sizeof(key), "%.*s", TR_SLICE_ARG(group.op[i].key));
-                assert_string_equal(store_text(&t, key, NULL), group.tx[i].err.code == TR_OK ? "v" : "-");
-                assert_true(way == 1 || group.tx[i].err.code == TR_OK); /* a fault that passes harms none */
+                assert_string_equal(store_text(&t, key, NULL),
+                                    group.tx[i].err.code == TR_OK ? "v" : "-");
+                assert_true(way == 1 ||
+                            group.tx[i].err.code == TR_OK); /* a fault that passes harms none */
             }
             store_test_fini(&t);
         }
@@ -120,7 +123,8 @@ static void a_read_is_right_or_an_error_when_a_call_fails(void **state)
             store_test_init(&t, open_lmdb);
             assert_int_equal(store_put(&t, "a", "1"), TR_OK);
             assert_int_equal(store_put(&t, "b", "2"), TR_OK);
-            const struct tr_slice keys[] = { TR_SLICE_LIT("b"), TR_SLICE_LIT("none"), TR_SLICE_LIT("a") };
+            const struct tr_slice keys[] = { TR_SLICE_LIT("b"), TR_SLICE_LIT("none"),
+                                             TR_SLICE_LIT("a") };
             struct tr_store_get get = { .keys = keys, .keys_len = 3 };
             struct tr_store_scan scan = { .rows_max = 5 };
             arms[way](FAULT_LMDB, nth);
@@ -174,7 +178,8 @@ static void a_sweep_that_fails_removes_all_or_nothing(void **state)
         struct store_test t;
         struct tr_lmdb_env *env = NULL;
         store_test_init(&t, open_lmdb);
-        struct tr_store_op ops[] = { upsert_of("a", "1"), upsert_of("b", "2"), upsert_of("c", "3") };
+        struct tr_store_op ops[] = { upsert_of("a", "1"), upsert_of("b", "2"),
+                                     upsert_of("c", "3") };
         for (size_t i = 0; i < 2; i++) {
             ops[i].has_ttl = true;
             ops[i].ttl_s = 1000;

@@ -12,7 +12,8 @@
 #include "state/lmdb_env.h"
 #include "tests/unit/state/store_contract.h"
 
-static enum tr_code open_at(struct store_test *t, const char *path, uint64_t map_bytes, struct tr_store **out_store)
+static enum tr_code open_at(struct store_test *t, const char *path, uint64_t map_bytes,
+                            struct tr_store **out_store)
 {
     const struct tr_store_lmdb_conf conf = { .path = path, .map_bytes = map_bytes };
     return tr_store_lmdb_open(t->loop, &conf, out_store, &t->err);
@@ -112,7 +113,8 @@ static void expired_rows_are_swept_also_after_a_restart(void **state)
     (void)state;
     struct store_test t;
     store_test_init(&t, open_lmdb);
-    struct tr_store_op ops[] = { upsert_of("a", "1"), upsert_of("b", "2"), upsert_of("c", "3"), upsert_of("d", "4") };
+    struct tr_store_op ops[] = { upsert_of("a", "1"), upsert_of("b", "2"), upsert_of("c", "3"),
+                                 upsert_of("d", "4") };
     for (size_t i = 0; i < TR_ARRAY_LEN(ops); i++) {
         ops[i].has_ttl = true;
         ops[i].ttl_s = i == 3 ? 1000 : 1;
@@ -299,24 +301,32 @@ static void a_component_opens_by_its_settings(void **state)
         { TR_SLICE_LIT("PATH"), tr_slice_str(t.folder) },
         { TR_SLICE_LIT("mapsizemb"), TR_SLICE_LIT("64") },
     };
-    assert_int_equal(tr_store_open(t.loop, TR_SLICE_LIT("state.lmdb"), TR_SLICE_LIT("v1"), settings, 3, &t.store, &t.err),
+    assert_int_equal(tr_store_open(t.loop, TR_SLICE_LIT("state.lmdb"), TR_SLICE_LIT("v1"), settings,
+                                   3, &t.store, &t.err),
                      TR_OK);
     assert_string_equal(tr_store_type(t.store), "state.lmdb");
-    assert_int_equal(tr_store_features(t.store), TR_STORE_ETAG | TR_STORE_TRANSACTION | TR_STORE_TTL);
+    assert_int_equal(tr_store_features(t.store),
+                     TR_STORE_ETAG | TR_STORE_TRANSACTION | TR_STORE_TTL);
     store_test_close(&t);
-    static const char *const bad[] = { "0", "-1", "1e3", "64M", "99999999999999999999", "67108865" };
+    static const char *const bad[] = {
+        "0", "-1", "1e3", "64M", "99999999999999999999", "67108865"
+    };
     for (size_t i = 0; i < TR_ARRAY_LEN(bad); i++) {
         settings[2].value = tr_slice_str(bad[i]);
-        assert_int_equal(tr_store_open(t.loop, TR_SLICE_LIT("state.lmdb"), TR_SLICE_LIT(""), settings, 3, &t.store, &t.err),
+        assert_int_equal(tr_store_open(t.loop, TR_SLICE_LIT("state.lmdb"), TR_SLICE_LIT(""),
+                                       settings, 3, &t.store, &t.err),
                          TR_INVALID);
     }
-    assert_int_equal(tr_store_open(t.loop, TR_SLICE_LIT("state.lmdb"), TR_SLICE_LIT("v1"), settings, 1, &t.store, &t.err),
+    assert_int_equal(tr_store_open(t.loop, TR_SLICE_LIT("state.lmdb"), TR_SLICE_LIT("v1"), settings,
+                                   1, &t.store, &t.err),
                      TR_INVALID);
     assert_string_equal(t.err.msg, "state.lmdb: the setting 'path' is missing");
-    assert_int_equal(tr_store_open(t.loop, TR_SLICE_LIT("state.foo"), TR_SLICE_LIT("v2"), NULL, 0, &t.store, &t.err),
+    assert_int_equal(tr_store_open(t.loop, TR_SLICE_LIT("state.foo"), TR_SLICE_LIT("v2"), NULL, 0,
+                                   &t.store, &t.err),
                      TR_NOT_FOUND);
     assert_string_equal(t.err.msg, "couldn't find state store state.foo/v2");
-    assert_int_equal(tr_store_open(t.loop, TR_SLICE_LIT("state.in-memory"), TR_SLICE_LIT("v1"), NULL, 0, &t.store, &t.err),
+    assert_int_equal(tr_store_open(t.loop, TR_SLICE_LIT("state.in-memory"), TR_SLICE_LIT("v1"),
+                                   NULL, 0, &t.store, &t.err),
                      TR_OK);
     store_test_fini(&t);
 }
