@@ -27,8 +27,8 @@ struct fake_app {
 
 struct fake_remote {
     struct tr_loop *loop;
-    struct tr_remote_call *open[16];
-    bool is_canceled[16];
+    struct tr_remote_call *open[64];
+    bool is_canceled[64];
     size_t open_len;
     size_t started;
     struct tr_defer later;
