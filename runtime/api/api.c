@@ -19,16 +19,6 @@ static void store_fini(struct tr_api_store *store)
     tr_key_prefix_fini(&store->prefix);
 }
 
-static void rules_free(struct tr_api_rule *rules, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        tr_buf_fini(&rules[i].name);
-        tr_buf_fini(&rules[i].version);
-        tr_buf_fini(&rules[i].protocol);
-    }
-    free(rules);
-}
-
 void tr_api_free(struct tr_api **api_ref)
 {
     struct tr_api *api = *api_ref;
@@ -40,8 +30,6 @@ void tr_api_free(struct tr_api **api_ref)
         store_fini(&api->stores[i]);
     }
     free(api->stores);
-    rules_free(api->denied, api->denied_len);
-    rules_free(api->allowed, api->allowed_len);
     tr_http_headers_fini(&api->extended);
     free(api->methods);
     free(api);
@@ -89,23 +77,6 @@ void tr_api_store_remove(struct tr_api *api, struct tr_slice name)
         store_fini(slot);
         *slot = api->stores[--api->stores_len];
     }
-}
-
-enum tr_code tr_api_rule_add(struct tr_api *api, bool is_deny, struct tr_slice name, struct tr_slice version,
-                             struct tr_slice protocol, struct tr_err *err)
-{
-    struct tr_api_rule **rules = is_deny ? &api->denied : &api->allowed;
-    size_t *len = is_deny ? &api->denied_len : &api->allowed_len;
-    if (*len == TR_API_RULES_MAX) {
-        return tr_err_set(err, TR_LIMIT, "more than %u entries in an API list", TR_API_RULES_MAX);
-    }
-    *rules = tr_xrealloc(*rules, (*len + 1) * sizeof(**rules));
-    struct tr_api_rule *rule = &(*rules)[(*len)++];
-    *rule = (struct tr_api_rule){ 0 };
-    tr_buf_add(&rule->name, name);
-    tr_buf_add(&rule->version, version);
-    tr_buf_add(&rule->protocol, protocol);
-    return TR_OK;
 }
 
 bool api_extended_set(struct tr_api *api, struct tr_slice key, struct tr_slice value)

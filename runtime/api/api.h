@@ -17,6 +17,7 @@
 #include "runtime/actor/actor_state.h"
 #include "runtime/actor/engine.h"
 #include "runtime/http/server.h"
+#include "runtime/resource/configuration.h"
 #include "state/key.h"
 #include "state/store.h"
 
@@ -25,7 +26,6 @@ struct tr_log;
 
 #define TR_API_STORES_MAX   64U
 #define TR_API_EXTENDED_MAX 256U /* entries that clients may put into the metadata */
-#define TR_API_RULES_MAX    256U /* entries of the allow and deny lists */
 
 /* A loaded state store. */
 struct tr_api_store {
@@ -42,13 +42,6 @@ struct tr_api_component {
     unsigned features;      /* TR_STORE_ETAG ... */
     bool is_state;
     bool can_host_actors;
-};
-
-/* An entry of spec.api.allowed or .denied. */
-struct tr_api_rule {
-    struct tr_buf name;
-    struct tr_buf version;
-    struct tr_buf protocol;
 };
 
 /* How the app is reached, for the metadata. */
@@ -69,6 +62,7 @@ struct tr_api_conf {
     struct tr_loop *loop; /* borrowed, as all pointers */
     struct tr_log_sink *sink;
     struct tr_actor_engine *engine;
+    const struct tr_configuration *configuration; /* for the allow and deny lists */
     struct tr_slice app_id; /* slices are borrowed for the api's life */
     struct tr_slice version;
     struct tr_slice token;  /* DAPR_API_TOKEN, empty for none */
@@ -102,10 +96,6 @@ void tr_api_free(struct tr_api **api);
 void tr_api_store_set(struct tr_api *api, struct tr_slice name, struct tr_slice key_prefix, struct tr_slice ns,
                       struct tr_store *store);
 void tr_api_store_remove(struct tr_api *api, struct tr_slice name);
-
-/* Add an entry to the allow or the deny list. Errors: TR_LIMIT. */
-TR_MUST_USE enum tr_code tr_api_rule_add(struct tr_api *api, bool is_deny, struct tr_slice name, struct tr_slice version,
-                                         struct tr_slice protocol, struct tr_err *err);
 
 /* on_request() of the public server; `ctx` is the api. */
 void tr_api_http_request(void *api, struct tr_http_exchange *ex);

@@ -13,10 +13,6 @@ struct tr_api {
     struct tr_log grpc_log;
     struct tr_api_store *stores; /* owned */
     size_t stores_len;
-    struct tr_api_rule *denied; /* owned */
-    size_t denied_len;
-    struct tr_api_rule *allowed; /* owned */
-    size_t allowed_len;
     struct tr_http_headers extended; /* key and value, in order of arrival */
     struct api_method *methods;      /* owned: one per gRPC method */
     size_t open_len;
@@ -40,7 +36,8 @@ struct api_route {
     unsigned methods;
     const char *pattern;
     const char *param_names[TR_PATH_PARAMS_MAX]; /* for error texts */
-    const char *group;                           /* "v1/actors", for allow lists */
+    const char *version;                         /* "v1", for allow lists, with the group */
+    const char *group;                           /* "actors" */
     const char *name;                            /* operation, for the log */
     api_handler_fn *handler;
     bool is_open; /* no token, not in allow lists: health */
@@ -101,7 +98,6 @@ struct api_call {
 
 struct api_grpc_row {
     const char *path;
-    const char *group; /* "actors.v1", NULL: always open */
     void (*handler)(struct api_call *call);
 };
 

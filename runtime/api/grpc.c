@@ -8,7 +8,8 @@
 #include "proto/wire.h"
 #include "runtime/api/api_int.h"
 
-#define ERROR_INFO_URL "type.googleapis.com/google.rpc.ErrorInfo"
+#define ERROR_INFO_URL    "type.googleapis.com/google.rpc.ErrorInfo"
+#define ACTOR_STREAM_PATH "/dapr.proto.runtime.v1.Dapr/SubscribeActorEventsAlpha1"
 
 static const struct {
     const struct api_grpc_row *rows;
@@ -120,37 +121,9 @@ bool api_call_decode(struct api_call *call, const void *descriptor, void *out_me
 
 /* --- the way in ----------------------------------------------------------------------------------------------------- */
 
-/* "<name>.<version>" of the rule against the method's group. */
-static bool rule_matches(const struct tr_api_rule *rule, const struct api_grpc_row *row)
+static bool is_served(const struct tr_api *api, const char *path)
 {
-    struct tr_buf key = { 0 };
-    tr_buf_add(&key, tr_buf_slice(&rule->name));
-    tr_buf_add_char(&key, '.');
-    tr_buf_add(&key, tr_buf_slice(&rule->version));
-    const bool matches = tr_slice_eq_str(tr_buf_slice(&rule->protocol), "grpc") &&
-                         tr_slice_eq_str(tr_buf_slice(&key), row->group);
-    tr_buf_fini(&key);
-    return matches;
-}
-
-static bool is_served(const struct tr_api *api, const struct api_grpc_row *row)
-{
-    if (row->group == NULL) {
-        return true;
-    }
-    for (size_t i = 0; i < api->denied_len; i++) {
-        if (rule_matches(&api->denied[i], row)) {
-            return false;
-        }
-    }
-    bool has_allowed = false;
-    for (size_t i = 0; i < api->allowed_len; i++) {
-        if (rule_matches(&api->allowed[i], row)) {
-            return true;
-        }
-        has_allowed |= tr_slice_eq_str(tr_buf_slice(&api->allowed[i].protocol), "grpc");
-    }
-    return !has_allowed;
+    return tr_configuration_allows_grpc(api->conf.configuration, tr_slice_str(path));
 }
 
 static bool has_token(const struct api_call *call)
@@ -199,7 +172,7 @@ static void on_method(void *ctx, struct tr_rpc_call *rpc)
     call->watch.on_close = on_close;
     method->api->open_len++;
     tr_rpc_call_watch(rpc, &call->watch);
-    if (!is_served(method->api, method->row)) {
+    if (!is_served(method->api, method->row->path)) {
         api_call_fail_reason(call, TR_RPC_UNIMPLEMENTED, TR_SLICE_LIT("requested endpoint is not available"), "Not Implemented");
     } else if (!has_token(call)) {
         api_call_fail_reason(call, TR_RPC_UNAUTHENTICATED, TR_SLICE_LIT("Unauthorized"), "Unauthorized");
@@ -213,9 +186,8 @@ static void on_actor_stream(void *ctx, struct tr_rpc_call *rpc)
 {
     struct tr_api *api = ctx;
     struct tr_slice token = TR_SLICE_LIT("");
-    static const struct api_grpc_row row = { NULL, "actors.v1alpha1", NULL };
     (void)tr_rpc_md_get(tr_rpc_call_metadata(rpc), "dapr-api-token", &token);
-    if (!is_served(api, &row)) {
+    if (!is_served(api, ACTOR_STREAM_PATH)) {
         tr_rpc_call_finish(rpc, TR_RPC_UNIMPLEMENTED, TR_SLICE_LIT("requested endpoint is not available"));
     } else if (api->conf.token.len > 0 && !tr_slice_eq(token, api->conf.token)) {
         tr_rpc_call_finish(rpc, TR_RPC_UNAUTHENTICATED, TR_SLICE_LIT("Unauthorized"));
@@ -246,7 +218,7 @@ void tr_api_grpc_add(struct tr_api *api, struct tr_rpc_server *server)
             at++;
         }
     }
-    const struct tr_rpc_method stream = { .path = "/dapr.proto.runtime.v1.Dapr/SubscribeActorEventsAlpha1",
+    const struct tr_rpc_method stream = { .path = ACTOR_STREAM_PATH,
                                           .is_stream = true,
                                           .handler = on_actor_stream,
                                           .ctx = api };

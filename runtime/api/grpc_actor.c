@@ -478,15 +478,15 @@ static void handle_delete_reminders(struct api_call *call)
 #define DAPR "/dapr.proto.runtime.v1.Dapr/"
 
 const struct api_grpc_row api_actor_rows[] = {
-    { DAPR "InvokeActor", "actors.v1", handle_invoke },
-    { DAPR "ExecuteActorStateTransaction", "actors.v1", handle_transaction },
-    { DAPR "GetActorState", "actors.v1", handle_get_state },
-    { DAPR "RegisterActorTimer", "actors.v1", handle_create_timer },
-    { DAPR "UnregisterActorTimer", "actors.v1", handle_delete_timer },
-    { DAPR "RegisterActorReminder", "actors.v1", handle_create_reminder },
-    { DAPR "GetActorReminder", "actors.v1", handle_get_reminder },
-    { DAPR "UnregisterActorReminder", "actors.v1", handle_delete_reminder },
-    { DAPR "ListActorReminders", "actors.v1", handle_list_reminders },
-    { DAPR "UnregisterActorRemindersByType", "actors.v1", handle_delete_reminders },
+    { DAPR "InvokeActor", handle_invoke },
+    { DAPR "ExecuteActorStateTransaction", handle_transaction },
+    { DAPR "GetActorState", handle_get_state },
+    { DAPR "RegisterActorTimer", handle_create_timer },
+    { DAPR "UnregisterActorTimer", handle_delete_timer },
+    { DAPR "RegisterActorReminder", handle_create_reminder },
+    { DAPR "GetActorReminder", handle_get_reminder },
+    { DAPR "UnregisterActorReminder", handle_delete_reminder },
+    { DAPR "ListActorReminders", handle_list_reminders },
+    { DAPR "UnregisterActorRemindersByType", handle_delete_reminders },
 };
 const size_t api_actor_rows_len = TR_ARRAY_LEN(api_actor_rows);

@@ -39,8 +39,8 @@ static void handle_shutdown(struct api_call *call)
 #define DAPR "/dapr.proto.runtime.v1.Dapr/"
 
 const struct api_grpc_row api_meta_rows[] = {
-    { DAPR "GetMetadata", "metadata.v1", handle_get_metadata },
-    { DAPR "SetMetadata", "metadata.v1", handle_set_metadata },
-    { DAPR "Shutdown", "shutdown.v1", handle_shutdown },
+    { DAPR "GetMetadata", handle_get_metadata },
+    { DAPR "SetMetadata", handle_set_metadata },
+    { DAPR "Shutdown", handle_shutdown },
 };
 const size_t api_meta_rows_len = TR_ARRAY_LEN(api_meta_rows);

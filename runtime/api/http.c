@@ -80,39 +80,10 @@ void api_reply_wrapped(struct api_request *req, enum tr_code code, const char *p
 
 /* --- routing -------------------------------------------------------------------------------------------------------- */
 
-/* Does a rule of an allow or deny list speak of this route? Source: Dapr pkg/api/http, config api access rules. */
-static bool rule_matches(const struct tr_api_rule *rule, const struct api_route *route)
-{
-    struct tr_buf key = { 0 };
-    tr_buf_add(&key, tr_buf_slice(&rule->version));
-    tr_buf_add_char(&key, '/');
-    tr_buf_add(&key, tr_buf_slice(&rule->name));
-    /* The old form names the version as the path does: "v1.0/state" is the start of "v1.0/state/{store}". */
-    const bool matches = tr_slice_eq_nocase(tr_buf_slice(&rule->protocol), TR_SLICE_LIT("http")) &&
-                         (tr_slice_eq_str(tr_buf_slice(&key), route->group) ||
-                          tr_slice_starts(tr_slice_str(route->pattern + 1), tr_buf_slice(&key)));
-    tr_buf_fini(&key);
-    return matches;
-}
-
 static bool is_served(const struct tr_api *api, const struct api_route *route)
 {
-    if (route->is_open) {
-        return true;
-    }
-    for (size_t i = 0; i < api->denied_len; i++) {
-        if (rule_matches(&api->denied[i], route)) {
-            return false;
-        }
-    }
-    bool has_allowed = false;
-    for (size_t i = 0; i < api->allowed_len; i++) {
-        if (rule_matches(&api->allowed[i], route)) {
-            return true;
-        }
-        has_allowed |= tr_slice_eq_nocase(tr_buf_slice(&api->allowed[i].protocol), TR_SLICE_LIT("http"));
-    }
-    return !has_allowed;
+    return route->is_open ||
+           tr_configuration_allows_http(api->conf.configuration, route->version, route->group, route->pattern + 1);
 }
 
 static const struct api_route *find_route(struct api_request *req, struct tr_slice *out_params)
@@ -259,7 +230,7 @@ void tr_api_http_public_request(void *ctx, struct tr_http_exchange *ex)
     req->is_public = true;
     for (size_t i = 0; i < api_meta_routes_len; i++) {
         const struct api_route *route = &api_meta_routes[i];
-        const bool is_metadata = strcmp(route->group, "v1/metadata") == 0;
+        const bool is_metadata = strcmp(route->group, "metadata") == 0;
         if ((route->is_health || is_metadata) && (route->methods & (1U << ex->method)) != 0 &&
             tr_path_match(tr_buf_slice(&req->path), route->pattern, params)) {
             req->route = route;

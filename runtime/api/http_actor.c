@@ -704,20 +704,20 @@ static void handle_delete_timer(struct api_request *req)
 
 const struct api_route api_actor_routes[] = {
     { API_GET | API_POST | API_PUT | API_DELETE, ACTOR "/method/{method}", { "actorType", "actorId", "method" },
-      "v1/actors", "InvokeActor", handle_invoke, false, false },
-    { API_POST | API_PUT, ACTOR "/state", { "actorType", "actorId" }, "v1/actors", "ExecuteActorStateTransaction",
+      "v1", "actors", "InvokeActor", handle_invoke, false, false },
+    { API_POST | API_PUT, ACTOR "/state", { "actorType", "actorId" }, "v1", "actors", "ExecuteActorStateTransaction",
       handle_transaction, false, false },
-    { API_GET, ACTOR "/state/{key}", { "actorType", "actorId", "key" }, "v1/actors", "GetActorState", handle_get_state,
+    { API_GET, ACTOR "/state/{key}", { "actorType", "actorId", "key" }, "v1", "actors", "GetActorState", handle_get_state,
       false, false },
-    { API_POST | API_PUT, ACTOR "/reminders/{name}", { "actorType", "actorId", "name" }, "v1/actors",
+    { API_POST | API_PUT, ACTOR "/reminders/{name}", { "actorType", "actorId", "name" }, "v1", "actors",
       "RegisterActorReminder", handle_create_reminder, false, false },
-    { API_GET, ACTOR "/reminders/{name}", { "actorType", "actorId", "name" }, "v1/actors", "GetActorReminder",
+    { API_GET, ACTOR "/reminders/{name}", { "actorType", "actorId", "name" }, "v1", "actors", "GetActorReminder",
       handle_get_reminder, false, false },
-    { API_DELETE, ACTOR "/reminders/{name}", { "actorType", "actorId", "name" }, "v1/actors", "UnregisterActorReminder",
+    { API_DELETE, ACTOR "/reminders/{name}", { "actorType", "actorId", "name" }, "v1", "actors", "UnregisterActorReminder",
       handle_delete_reminder, false, false },
-    { API_POST | API_PUT, ACTOR "/timers/{name}", { "actorType", "actorId", "name" }, "v1/actors", "RegisterActorTimer",
+    { API_POST | API_PUT, ACTOR "/timers/{name}", { "actorType", "actorId", "name" }, "v1", "actors", "RegisterActorTimer",
       handle_create_timer, false, false },
-    { API_DELETE, ACTOR "/timers/{name}", { "actorType", "actorId", "name" }, "v1/actors", "UnregisterActorTimer",
+    { API_DELETE, ACTOR "/timers/{name}", { "actorType", "actorId", "name" }, "v1", "actors", "UnregisterActorTimer",
       handle_delete_timer, false, false },
 };
 const size_t api_actor_routes_len = TR_ARRAY_LEN(api_actor_routes);
