@@ -19,6 +19,8 @@
 
 enum fault_kind {
     FAULT_LMDB,
+    FAULT_NET,       /* calls that fail: sockets, and libuv's where it can refuse */
+    FAULT_NET_SHORT, /* writes that take one byte only */
     FAULT_KINDS_LEN,
 };
 
