@@ -65,7 +65,8 @@ static void app_cancel(void *ctx, struct tr_app_call *call)
     (void)call; /* it is about to be answered */
 }
 
-static enum tr_owner owner_lookup(void *ctx, struct tr_slice type, struct tr_slice id, struct tr_owner_host *out_host)
+static enum tr_owner owner_lookup(void *ctx, struct tr_slice type, struct tr_slice id,
+                                  struct tr_owner_host *out_host)
 {
     (void)ctx;
     (void)type;
@@ -159,7 +160,8 @@ static void bench_init(struct bench *b, const struct tr_log *log, size_t in_flig
         .owner = { .lookup = owner_lookup, .set_types = owner_set_types },
     };
     b->engine = tr_actor_engine_new(&conf);
-    const struct tr_actor_type_conf type = { .type = TR_SLICE_LIT("counter"), .idle_ms = TR_ACTOR_IDLE_MS };
+    const struct tr_actor_type_conf type = { .type = TR_SLICE_LIT("counter"),
+                                             .idle_ms = TR_ACTOR_IDLE_MS };
     const struct tr_actor_host_conf host = { .types = &type, .types_len = 1, .app = &b->app };
     struct tr_err err;
     if (tr_actor_register(b->engine, &host, &err) != TR_OK) {
@@ -197,11 +199,13 @@ int main(int argc, char **argv)
         return 1;
     }
     const double deactivate_s = (double)(tr_loop_clock_us(b.loop) - close_us) / 1e6;
-    (void)printf("{\"bench\":\"turn\",\"actors\":%zu,\"turns\":%zu,\"in_flight\":%zu,\"turns_per_s_one_actor\":%.0f,"
+    (void)printf("{\"bench\":\"turn\",\"actors\":%zu,\"turns\":%zu,\"in_flight\":%zu,\"turns_per_s_"
+                 "one_actor\":%.0f,"
                  "\"turns_per_s_many_actors\":%.0f,\"idle_actor_bytes\":%zu,\"activate_ns\":%.0f,"
                  "\"deactivate_ns\":%.0f}\n",
-                 actors, turns, in_flight, (double)turns / one_s, (double)turns / many_s, bytes - ID_LEN,
-                 activate_s * 1e9 / (double)actors, deactivate_s * 1e9 / (double)actors);
+                 actors, turns, in_flight, (double)turns / one_s, (double)turns / many_s,
+                 bytes - ID_LEN, activate_s * 1e9 / (double)actors,
+                 deactivate_s * 1e9 / (double)actors);
     tr_actor_engine_free(&b.engine);
     tr_loop_free(&b.loop);
     tr_log_sink_fini(&sink);

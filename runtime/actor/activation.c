@@ -68,7 +68,8 @@ static void wait_for_idle(struct tr_activation *act)
 {
     struct tr_actor_engine *engine = act->type->engine;
     tr_heap_push(&engine->idle, &act->place, act->idle_at_ms);
-    if (!tr_timer_is_set(&engine->idle_timer) || tr_timer_at_ms(&engine->idle_timer) > act->idle_at_ms) {
+    if (!tr_timer_is_set(&engine->idle_timer) ||
+        tr_timer_at_ms(&engine->idle_timer) > act->idle_at_ms) {
         tr_timer_set(&engine->idle_timer, act->idle_at_ms);
     }
 }
@@ -86,7 +87,9 @@ struct tr_activation *tr_activation_get(struct tr_actor_type *type, struct tr_sl
     }
     tr_assert(id.len <= UINT32_MAX);
     act = tr_xalloc(sizeof(*act) + id.len);
-    *act = (struct tr_activation){ .magic = TR_ACTIVATION_MAGIC, .state = TR_ACT_ACTIVE, .type = type };
+    *act = (struct tr_activation){ .magic = TR_ACTIVATION_MAGIC,
+                                   .state = TR_ACT_ACTIVE,
+                                   .type = type };
     if (id.len > 0) {
         memcpy(act->id, id.ptr, id.len);
     }
@@ -163,11 +166,14 @@ static void end(struct tr_activation *act)
 static void log_failure(const struct tr_activation *act, const struct tr_app_call *app)
 {
     struct tr_actor_engine *engine = act->type->engine;
-    const struct tr_slice reason = app->err.code != TR_OK ? tr_slice_str(app->err.msg) : tr_buf_slice(&app->failure);
+    const struct tr_slice reason =
+        app->err.code != TR_OK ? tr_slice_str(app->err.msg) : tr_buf_slice(&app->failure);
     uint64_t suppressed;
-    if (tr_log_limit_pass(&engine->deactivation_log, tr_loop_now_ms(engine->conf.loop), &suppressed)) {
-        tr_log_error(engine->conf.log, "actor deactivation failed", "type=%s id=%.*s reason=%.*s suppressed=%llu",
-                     act->type->name, TR_SLICE_ARG(act_id(act)), TR_SLICE_ARG(reason),
+    if (tr_log_limit_pass(&engine->deactivation_log, tr_loop_now_ms(engine->conf.loop),
+                          &suppressed)) {
+        tr_log_error(engine->conf.log, "actor deactivation failed",
+                     "type=%s id=%.*s reason=%.*s suppressed=%llu", act->type->name,
+                     TR_SLICE_ARG(act_id(act)), TR_SLICE_ARG(reason),
                      (unsigned long long)suppressed);
     }
 }
@@ -217,7 +223,8 @@ static void on_halts(struct tr_defer *defer)
 {
     struct tr_actor_engine *engine = TR_CONTAINER_OF(defer, struct tr_actor_engine, halts_defer);
     struct tr_heap_node *place;
-    while (engine->deactivations_len < TR_ACTOR_DEACTIVATIONS_MAX && (place = tr_heap_min(&engine->halts)) != NULL) {
+    while (engine->deactivations_len < TR_ACTOR_DEACTIVATIONS_MAX &&
+           (place = tr_heap_min(&engine->halts)) != NULL) {
         tr_heap_remove(&engine->halts, place);
         struct tr_activation *act = act_of_place(place);
         if (act->type->is_app_gone || engine->is_abandoning) {

@@ -20,31 +20,33 @@
 
 /* One operation: a get or a transaction. */
 struct state_job {
-    struct tr_actor_engine *engine;     /* borrowed */
-    struct tr_actor_state_get *get;     /* borrowed: either this one */
-    struct tr_actor_state_tx *tx;       /* or that one */
+    struct tr_actor_engine *engine; /* borrowed */
+    struct tr_actor_state_get *get; /* borrowed: either this one */
+    struct tr_actor_state_tx *tx;   /* or that one */
     bool is_held;
     bool is_writing;
     unsigned aborted;
-    struct tr_err err;                  /* of what ended before the store was asked */
-    struct tr_actor_type *type;         /* while a claim is held */
+    struct tr_err err;          /* of what ended before the store was asked */
+    struct tr_actor_type *type; /* while a claim is held */
     struct tr_actor_claim claim;
     struct tr_placement_wait hold;
     struct tr_timer due;
-    struct tr_buf keys;                 /* owned: the keys of all operations */
-    struct tr_store_op *ops;            /* owned */
-    struct tr_slice key;                /* of a get */
+    struct tr_buf keys;      /* owned: the keys of all operations */
+    struct tr_store_op *ops; /* owned */
+    struct tr_slice key;     /* of a get */
     struct tr_store_get store_get;
     struct tr_store_tx store_tx;
     struct tr_op op;
 };
 
 /* Source of the texts: Dapr pkg/messages/predefined.go, pkg/actors/state/state.go, pkg/actors/api/transactional.go. */
-#define TEXT_NO_STORE                                                                                                  \
-    "the state store is not configured to use the actor runtime. Have you set the - name: actorStateStore value: "    \
+#define TEXT_NO_STORE                                                                              \
+    "the state store is not configured to use the actor runtime. Have you set the - name: "        \
+    "actorStateStore value: "                                                                      \
     "\"true\" in your state store component file?"
-#define TEXT_INCAPABLE                                                                                                 \
-    "actors: state store does not exist or incorrectly configured. Have you set the property '{\"name\": "            \
+#define TEXT_INCAPABLE                                                                             \
+    "actors: state store does not exist or incorrectly configured. Have you set the property "     \
+    "'{\"name\": "                                                                                 \
     "\"actorStateStore\", \"value\": \"true\"}' in your state store component file?"
 
 static struct tr_slice job_actor_type(const struct state_job *job)
@@ -124,7 +126,8 @@ static void on_read(struct tr_store_get *store_get)
     struct state_job *job = TR_CONTAINER_OF(store_get, struct state_job, store_get);
     struct tr_actor_state_get *get = job->get;
     job->is_writing = false;
-    if (store_get->err.code == TR_OK && store_get->values[0].found && store_get->values[0].value.len > 0) {
+    if (store_get->err.code == TR_OK && store_get->values[0].found &&
+        store_get->values[0].value.len > 0) {
         struct tr_store_value *value = &store_get->values[0];
         get->found = true;
         tr_buf_move(&get->value, &value->value);
@@ -161,7 +164,9 @@ static bool parse_int32(struct tr_slice text, int64_t *out)
         if (digits.ptr[i] < '0' || digits.ptr[i] > '9') {
             return false;
         }
-        value = value > INT32_MAX ? value : value * 10 + (digits.ptr[i] - '0'); /* stays too large once it is */
+        value = value > INT32_MAX
+                    ? value
+                    : value * 10 + (digits.ptr[i] - '0'); /* stays too large once it is */
     }
     *out = has_sign && text.ptr[0] == '-' ? -value : value;
     return digits.len > 0;
@@ -175,7 +180,8 @@ static enum tr_code parse_ttl(struct tr_slice text, struct tr_store_op *op, stru
         struct tr_buf quoted = { 0 };
         tr_buf_add_quoted(&quoted, text);
         tr_err_set(err, TR_ACTOR_STATE_TX,
-                   "error parsing TTL: incorrect value for metadata 'ttlInSeconds': strconv.ParseInt: parsing %s: "
+                   "error parsing TTL: incorrect value for metadata 'ttlInSeconds': "
+                   "strconv.ParseInt: parsing %s: "
                    "invalid syntax",
                    tr_buf_cstr(&quoted));
         tr_buf_fini(&quoted);
@@ -183,15 +189,16 @@ static enum tr_code parse_ttl(struct tr_slice text, struct tr_store_op *op, stru
     }
     if (seconds < -1 || seconds > INT32_MAX) {
         return tr_err_set(err, TR_ACTOR_STATE_TX,
-                          "error parsing TTL: incorrect value for metadata 'ttlInSeconds': must be -1 or greater");
+                          "error parsing TTL: incorrect value for metadata 'ttlInSeconds': must be "
+                          "-1 or greater");
     }
     op->has_ttl = seconds > 0;
     op->ttl_s = seconds > 0 ? (uint32_t)seconds : 0;
     return TR_OK;
 }
 
-static enum tr_code convert_op(struct state_job *job, const struct tr_actor_state_op *from, struct tr_store_op *to,
-                               struct tr_err *err)
+static enum tr_code convert_op(struct state_job *job, const struct tr_actor_state_op *from,
+                               struct tr_store_op *to, struct tr_err *err)
 {
     if (from->key.len == 0) {
         return tr_err_set(err, TR_ACTOR_STATE_TX, "missing key");
@@ -206,8 +213,9 @@ static enum tr_code convert_op(struct state_job *job, const struct tr_actor_stat
         return TR_OK;
     }
     if (!job->engine->store.has_ttl) {
-        return tr_err_set(err, TR_ACTOR_STATE_TX,
-                          "ttlInSeconds is not supported without the \"ActorStateTTL\" feature enabled");
+        return tr_err_set(
+            err, TR_ACTOR_STATE_TX,
+            "ttlInSeconds is not supported without the \"ActorStateTTL\" feature enabled");
     }
     return parse_ttl(from->ttl, to, err);
 }
@@ -264,8 +272,9 @@ static enum tr_code check_tx(struct state_job *job, struct tr_err *err)
         return err->code;
     }
     if (batch_max > 0 && tx->ops_len > batch_max) {
-        return tr_err_set(err, TR_ACTOR_STATE_TX,
-                          "the transaction contains more operations than supported by the state store");
+        return tr_err_set(
+            err, TR_ACTOR_STATE_TX,
+            "the transaction contains more operations than supported by the state store");
     }
     return TR_OK;
 }
@@ -346,7 +355,8 @@ static void on_hold_over(struct tr_placement_wait *wait)
 static bool is_in_drained_turn(const struct state_job *job)
 {
     const struct tr_actor_type *type = tr_actor_type_find(job->engine, job_actor_type(job));
-    if (type == NULL || job->engine->round.kind != TR_ROUND_UPDATE || !tr_link_linked(&type->drain_link)) {
+    if (type == NULL || job->engine->round.kind != TR_ROUND_UPDATE ||
+        !tr_link_linked(&type->drain_link)) {
         return false;
     }
     const struct tr_activation *act = tr_activation_find(type, job_actor_id(job));

@@ -26,12 +26,12 @@
 #include "runtime/base/sm.h"
 
 /* Sources of the texts: Dapr pkg/actors/router/router.go, pkg/actors/errors/errors.go, pkg/messages/predefined.go. */
-#define TEXT_MOVED          "remote actor moved"
-#define TEXT_MOVED_INVOKE   "error invoke actor method: remote actor moved"
-#define TEXT_DISSEMINATING  ": placement is disseminating"
-#define TEXT_CANCEL         "reminder has been canceled"
-#define HEADER_ERROR        "x-daprerrorresponseheader"
-#define HEADER_CANCEL       "x-daprremindercancel"
+#define TEXT_MOVED         "remote actor moved"
+#define TEXT_MOVED_INVOKE  "error invoke actor method: remote actor moved"
+#define TEXT_DISSEMINATING ": placement is disseminating"
+#define TEXT_CANCEL        "reminder has been canceled"
+#define HEADER_ERROR       "x-daprerrorresponseheader"
+#define HEADER_CANCEL      "x-daprremindercancel"
 
 enum call_state {
     CALL_ROUTING,
@@ -47,8 +47,8 @@ enum call_state {
 
 #define TO(state) TR_SM_TO(CALL_##state)
 static const struct tr_sm_state states[CALL_STATES_LEN] = {
-    [CALL_ROUTING] = { "routing", TO(GATED) | TO(HELD) | TO(QUEUED) | TO(RUNNING) | TO(REMOTE) | TO(PAUSED) |
-                                      TO(FINISHED) },
+    [CALL_ROUTING] = { "routing", TO(GATED) | TO(HELD) | TO(QUEUED) | TO(RUNNING) | TO(REMOTE) |
+                                      TO(PAUSED) | TO(FINISHED) },
     [CALL_GATED] = { "gated", TO(ROUTING) | TO(FINISHED) },
     [CALL_HELD] = { "held", TO(ROUTING) | TO(FINISHED) },
     [CALL_QUEUED] = { "queued", TO(RUNNING) | TO(PAUSED) | TO(FINISHED) },
@@ -214,7 +214,8 @@ static bool is_cancel_of_method(const struct tr_actor_call *call)
         return false;
     }
     struct tr_slice value;
-    return tr_http_headers_get(&call->headers_out, TR_SLICE_LIT(HEADER_CANCEL), &value) && is_truthy(value);
+    return tr_http_headers_get(&call->headers_out, TR_SLICE_LIT(HEADER_CANCEL), &value) &&
+           is_truthy(value);
 }
 
 static void take_answer(struct tr_actor_call *call, struct tr_app_call *app)
@@ -333,11 +334,13 @@ static enum tr_code check_hosted(const struct tr_actor_engine *engine, struct tr
 {
     /* Source: Dapr pkg/actors/table/table.go, GetOrCreate. */
     if (engine->is_suspended) {
-        return tr_err_set(err, TR_ACTOR_INVOKE,
-                          "failed to create actor: actor hosting is suspended: no actor state store configured");
+        return tr_err_set(
+            err, TR_ACTOR_INVOKE,
+            "failed to create actor: actor hosting is suspended: no actor state store configured");
     }
     if (type == NULL || !type->is_registered) {
-        return tr_err_set(err, TR_ACTOR_INVOKE, "failed to create actor: actor type %.*s not registered",
+        return tr_err_set(err, TR_ACTOR_INVOKE,
+                          "failed to create actor: actor type %.*s not registered",
                           TR_SLICE_ARG(name));
     }
     return TR_OK;
@@ -353,7 +356,8 @@ static void enter_actor(struct tr_actor_call *call)
         return;
     }
     struct tr_activation *act = tr_activation_get(type, call->actor_id);
-    const enum tr_turn_verdict verdict = tr_turn_enter(&act->turns, &call->turn, chain_of(call, act));
+    const enum tr_turn_verdict verdict =
+        tr_turn_enter(&act->turns, &call->turn, chain_of(call, act));
     if (verdict == TR_TURN_TOO_DEEP || verdict == TR_TURN_FULL) {
         if (verdict == TR_TURN_TOO_DEEP) {
             tr_err_set(&call->err, TR_ACTOR_DEPTH, "maximum stack depth exceeded");
@@ -386,17 +390,19 @@ static bool is_worth_retrying(const struct tr_actor_call *call, int status, stru
     if (call->kind != TR_ACTOR_METHOD && tr_slice_eq_str(message, TEXT_MOVED)) {
         return true; /* CallActorReminder gives plain errors, as UNKNOWN */
     }
-    return status == tr_code_grpc(TR_INTERNAL) && (tr_slice_eq_str(message, TEXT_MOVED_INVOKE) ||
-                                                  tr_slice_ends(message, TR_SLICE_LIT(TEXT_DISSEMINATING)));
+    return status == tr_code_grpc(TR_INTERNAL) &&
+           (tr_slice_eq_str(message, TEXT_MOVED_INVOKE) ||
+            tr_slice_ends(message, TR_SLICE_LIT(TEXT_DISSEMINATING)));
 }
 
 /* The peer's status becomes the text that names the peer and the number of retries. */
 static void wrap_remote_failure(struct tr_actor_call *call)
 {
     struct tr_buf text = { 0 };
-    tr_buf_addf(&text, "failed to invoke target %.*s after %u retries. Error: rpc error: code = %s desc = ",
-                TR_SLICE_ARG(tr_buf_slice(&call->address)), call->attempt - 1,
-                tr_grpc_status_name(call->grpc_status));
+    tr_buf_addf(
+        &text, "failed to invoke target %.*s after %u retries. Error: rpc error: code = %s desc = ",
+        TR_SLICE_ARG(tr_buf_slice(&call->address)), call->attempt - 1,
+        tr_grpc_status_name(call->grpc_status));
     tr_buf_add(&text, tr_buf_slice(&call->message));
     tr_buf_move(&call->message, &text);
     call->is_message_whole = true;
@@ -408,7 +414,8 @@ static void conclude_remote_failure(struct tr_actor_call *call)
         conclude_aborted(call);
     } else if (call->kind != TR_ACTOR_METHOD &&
                tr_slice_eq_str(tr_buf_slice(&call->message), TEXT_CANCEL)) {
-        call->outcome = TR_ACTOR_ANSWERED; /* this is how a peer reports that the app asked to cancel */
+        call->outcome =
+            TR_ACTOR_ANSWERED; /* this is how a peer reports that the app asked to cancel */
         call->is_canceled_by_app = true;
         finish(call);
     } else if (is_worth_retrying(call, call->grpc_status, tr_buf_slice(&call->message))) {
@@ -436,7 +443,8 @@ static void on_remote_done(struct tr_remote_call *remote)
         conclude_remote_failure(call);
         return;
     }
-    call->status = remote->status >= 100 ? remote->status : tr_code_http(tr_code_from_grpc(remote->status));
+    call->status =
+        remote->status >= 100 ? remote->status : tr_code_http(tr_code_from_grpc(remote->status));
     call->outcome = TR_ACTOR_ANSWERED;
     finish(call);
 }
@@ -498,7 +506,9 @@ static void conclude_no_address(struct tr_actor_call *call)
     /* Reminders and timers give the inner error as it is. Source: Dapr pkg/actors/router/router.go, callReminder. */
     call->outcome = TR_ACTOR_FAILED;
     tr_err_set(&call->err, TR_ACTOR_NO_ADDRESS, "%sdid not find address for actor '%.*s/%.*s'",
-               call->kind == TR_ACTOR_METHOD ? "failed to lookup actor: api error: code = FailedPrecondition desc = " : "",
+               call->kind == TR_ACTOR_METHOD
+                   ? "failed to lookup actor: api error: code = FailedPrecondition desc = "
+                   : "",
                TR_SLICE_ARG(call->actor_type), TR_SLICE_ARG(call->actor_id));
     finish_or_pause(call);
 }
@@ -507,7 +517,8 @@ static void route(struct tr_actor_call *call)
 {
     struct tr_actor_engine *engine = call->engine;
     struct tr_owner_host host;
-    switch (engine->conf.owner.lookup(engine->conf.owner.ctx, call->actor_type, call->actor_id, &host)) {
+    switch (engine->conf.owner.lookup(engine->conf.owner.ctx, call->actor_type, call->actor_id,
+                                      &host)) {
     case TR_OWNER_LOCAL:
         enter_actor(call);
         return;

@@ -37,13 +37,15 @@ static struct tr_directory_node **bucket(const struct tr_directory_table *table,
     return &table->heads[hash & (table->cap - 1)];
 }
 
-static struct tr_directory_node *find_in(const struct tr_directory_table *table, struct tr_slice id, uint32_t hash)
+static struct tr_directory_node *find_in(const struct tr_directory_table *table, struct tr_slice id,
+                                         uint32_t hash)
 {
     if (table->cap == 0) {
         return NULL;
     }
     struct tr_directory_node *node = *bucket(table, hash);
-    while (node != NULL && (node->hash != hash || !tr_slice_eq(tr_slice(node->id, node->id_len), id))) {
+    while (node != NULL &&
+           (node->hash != hash || !tr_slice_eq(tr_slice(node->id, node->id_len), id))) {
         node = node->next;
     }
     return node;
@@ -113,7 +115,8 @@ static bool unlink_from(struct tr_directory_table *table, struct tr_directory_no
     if (table->cap == 0) {
         return false;
     }
-    for (struct tr_directory_node **at = bucket(table, node->hash); *at != NULL; at = &(*at)->next) {
+    for (struct tr_directory_node **at = bucket(table, node->hash); *at != NULL;
+         at = &(*at)->next) {
         if (*at == node) {
             *at = node->next;
             node->next = NULL;
@@ -131,7 +134,8 @@ void tr_directory_remove(struct tr_directory *dir, struct tr_directory_node *nod
     dir->len--;
 }
 
-struct tr_directory_node *tr_directory_next(const struct tr_directory *dir, struct tr_directory_walk *walk)
+struct tr_directory_node *tr_directory_next(const struct tr_directory *dir,
+                                            struct tr_directory_walk *walk)
 {
     while (walk->next == NULL && walk->bucket < dir->now.cap + dir->old.cap) {
         const size_t i = walk->bucket++;

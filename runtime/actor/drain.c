@@ -111,13 +111,15 @@ static void walk_on(struct tr_actor_type *type)
         type->halt_adds = type->instances.adds;
         type->halt_walk = (struct tr_directory_walk){ 0 };
     }
-    for (unsigned count = 0; count < HALT_STEP || !tr_directory_walk_rests(&type->halt_walk); count++) {
+    for (unsigned count = 0; count < HALT_STEP || !tr_directory_walk_rests(&type->halt_walk);
+         count++) {
         struct tr_directory_node *node = tr_directory_next(&type->instances, &type->halt_walk);
         if (node == NULL) {
             type->drain_state = DRAIN_HALTING;
             return;
         }
-        if (halts_all || !owner->owns(owner->ctx, type->name_slice, tr_slice(node->id, node->id_len))) {
+        if (halts_all ||
+            !owner->owns(owner->ctx, type->name_slice, tr_slice(node->id, node->id_len))) {
             tr_activation_halt(TR_CONTAINER_OF(node, struct tr_activation, node));
         }
     }
@@ -145,7 +147,8 @@ static void on_drain_time(struct tr_timer *timer)
 {
     struct tr_actor_type *type = TR_CONTAINER_OF(timer, struct tr_actor_type, drain_timer);
     tr_log_text(type->engine->conf.log, TR_LOG_ERROR,
-                "Timed out waiting for actor type '%s' in-flight lock claims to be released for rebalanced types, "
+                "Timed out waiting for actor type '%s' in-flight lock claims to be released for "
+                "rebalanced types, "
                 "force cancelling remaining claims",
                 type->name);
     tr_claims_abort(type, TR_ABORT_DRAIN);

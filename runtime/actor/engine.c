@@ -28,7 +28,8 @@ bool tr_actor_is_hosted(const struct tr_actor_engine *engine, struct tr_slice ty
     return tr_actor_type_is_hosted(tr_actor_type_find(engine, type));
 }
 
-bool tr_actor_is_active(const struct tr_actor_engine *engine, struct tr_slice type, struct tr_slice id)
+bool tr_actor_is_active(const struct tr_actor_engine *engine, struct tr_slice type,
+                        struct tr_slice id)
 {
     const struct tr_actor_type *record = tr_actor_type_find(engine, type);
     const struct tr_activation *act = record == NULL ? NULL : tr_activation_find(record, id);
@@ -45,7 +46,8 @@ static struct tr_actor_type *type_new(struct tr_actor_engine *engine, struct tr_
     tr_drain_init(type);
     if (engine->types_len == engine->types_cap) {
         engine->types_cap = engine->types_cap == 0 ? 8 : 2 * engine->types_cap;
-        engine->type_list = tr_xrealloc(engine->type_list, engine->types_cap * sizeof(struct tr_actor_type *));
+        engine->type_list =
+            tr_xrealloc(engine->type_list, engine->types_cap * sizeof(struct tr_actor_type *));
     }
     engine->type_list[engine->types_len++] = type;
     (void)tr_map_put(&engine->types, name, type);
@@ -87,7 +89,8 @@ static void add_ms(struct tr_buf *text, uint64_t ms)
  * Long drains would make the round time out; `what` names whose setting it is in the log.
  * Source: Dapr pkg/actors/api/config.go, ClampDrainOngoingCallTimeout.
  */
-static uint64_t clamp_drain(const struct tr_actor_engine *engine, uint64_t drain_ms, const char *what, const char *name)
+static uint64_t clamp_drain(const struct tr_actor_engine *engine, uint64_t drain_ms,
+                            const char *what, const char *name)
 {
     const uint64_t limit_ms = engine->conf.round_limit_ms;
     if (limit_ms == 0 || drain_ms < limit_ms) {
@@ -102,7 +105,8 @@ static uint64_t clamp_drain(const struct tr_actor_engine *engine, uint64_t drain
     add_ms(&text, limit_ms);
     tr_buf_add_str(&text, "); clamping to ");
     add_ms(&text, clamped_ms);
-    tr_log_text(engine->conf.log, TR_LOG_WARN, "%s to avoid blocking placement dissemination", tr_buf_cstr(&text));
+    tr_log_text(engine->conf.log, TR_LOG_WARN, "%s to avoid blocking placement dissemination",
+                tr_buf_cstr(&text));
     tr_buf_fini(&text);
     return clamped_ms;
 }
@@ -116,12 +120,13 @@ static void apply_type_conf(struct tr_actor_type *type, const struct tr_actor_ty
     type->app = app;
     type->idle_ms = conf->idle_ms < TR_ACTOR_FOREVER_MS ? conf->idle_ms : TR_ACTOR_FOREVER_MS;
     type->has_drain_ms = conf->has_drain_ms;
-    type->drain_ms = conf->has_drain_ms ? clamp_drain(type->engine, conf->drain_ms, "entities=", type->name) : 0;
+    type->drain_ms =
+        conf->has_drain_ms ? clamp_drain(type->engine, conf->drain_ms, "entities=", type->name) : 0;
     type->depth_max = conf->is_reentrant ? conf->depth_max : 0;
 }
 
-enum tr_code tr_actor_register(struct tr_actor_engine *engine, const struct tr_actor_host_conf *conf,
-                               struct tr_err *err)
+enum tr_code tr_actor_register(struct tr_actor_engine *engine,
+                               const struct tr_actor_host_conf *conf, struct tr_err *err)
 {
     tr_assert_obj(engine, TR_ACTOR_ENGINE_MAGIC);
     tr_loop_assert(engine->conf.loop);
@@ -131,7 +136,8 @@ enum tr_code tr_actor_register(struct tr_actor_engine *engine, const struct tr_a
     if (conf->types_len > TR_ACTOR_TYPES_MAX - engine->types_len) {
         return tr_err_set(err, TR_LIMIT, "too many actor types: at most %d", TR_ACTOR_TYPES_MAX);
     }
-    engine->drain_ms = conf->has_drain_ms ? clamp_drain(engine, conf->drain_ms, "global config", "") : TR_ACTOR_DRAIN_MS;
+    engine->drain_ms = conf->has_drain_ms ? clamp_drain(engine, conf->drain_ms, "global config", "")
+                                          : TR_ACTOR_DRAIN_MS;
     engine->is_drain_off = conf->is_drain_off;
     for (size_t i = 0; i < conf->types_len; i++) {
         struct tr_actor_type *type = tr_actor_type_find(engine, conf->types[i].type);
@@ -162,8 +168,8 @@ static bool has_types(const struct tr_actor_engine *engine)
     return false;
 }
 
-void tr_actor_unregister(struct tr_actor_engine *engine, const struct tr_slice *types, size_t types_len,
-                         bool is_app_gone)
+void tr_actor_unregister(struct tr_actor_engine *engine, const struct tr_slice *types,
+                         size_t types_len, bool is_app_gone)
 {
     tr_assert_obj(engine, TR_ACTOR_ENGINE_MAGIC);
     tr_loop_assert(engine->conf.loop);
@@ -324,12 +330,14 @@ void tr_actor_engine_check_closed(struct tr_actor_engine *engine)
 static void on_close_deadline(struct tr_timer *timer)
 {
     struct tr_actor_engine *engine = TR_CONTAINER_OF(timer, struct tr_actor_engine, close_timer);
-    tr_log_warn(engine->conf.log, "actors not deactivated in time", "calls=%zu", engine->deactivations_len);
+    tr_log_warn(engine->conf.log, "actors not deactivated in time", "calls=%zu",
+                engine->deactivations_len);
     engine->is_abandoning = true;
     tr_activation_abandon(engine, NULL);
 }
 
-void tr_actor_engine_close(struct tr_actor_engine *engine, uint64_t deadline_ms, void (*cb)(void *ctx), void *ctx)
+void tr_actor_engine_close(struct tr_actor_engine *engine, uint64_t deadline_ms,
+                           void (*cb)(void *ctx), void *ctx)
 {
     tr_assert_obj(engine, TR_ACTOR_ENGINE_MAGIC);
     tr_loop_assert(engine->conf.loop);
@@ -387,7 +395,8 @@ size_t tr_actor_calls(const struct tr_actor_engine *engine)
     return engine->calls_len;
 }
 
-bool tr_actor_type_stats(const struct tr_actor_engine *engine, size_t i, struct tr_actor_type_stats *out_stats)
+bool tr_actor_type_stats(const struct tr_actor_engine *engine, size_t i,
+                         struct tr_actor_type_stats *out_stats)
 {
     if (i >= engine->types_len) {
         return false;

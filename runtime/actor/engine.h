@@ -68,7 +68,7 @@ struct tr_remote_call;
 /* Types that the workflow engine reserves. Source: Dapr pkg/runtime/wfengine. */
 #define TR_ACTOR_INTERNAL_PREFIX "dapr.internal."
 
-/* --- neighbours ----------------------------------------------------------------------------------------------------- */
+/* --- neighbours ------------------------------------------------------------------------------------------------- */
 
 /* Who owns an actor: placement/client.h, function by function; runtime/actor/owner.h makes it from a client. */
 struct tr_actor_owner {
@@ -108,7 +108,7 @@ struct tr_actor_remote {
     void *ctx; /* borrowed */
 };
 
-/* --- the engine ----------------------------------------------------------------------------------------------------- */
+/* --- the engine ------------------------------------------------------------------------------------------------- */
 
 struct tr_actor_engine_conf {
     struct tr_loop *loop;          /* borrowed, as all below */
@@ -132,7 +132,7 @@ void tr_actor_engine_close(struct tr_actor_engine *engine, uint64_t deadline_ms,
 /* After the callback of _close, or when nothing was ever registered or started. */
 void tr_actor_engine_free(struct tr_actor_engine **engine);
 
-/* --- what the app hosts --------------------------------------------------------------------------------------------- */
+/* --- what the app hosts ----------------------------------------------------------------------------------------- */
 
 /* One hosted type, as configured. A type named under entitiesConfig has that entry's values, not the global ones. */
 struct tr_actor_type_conf {
@@ -181,7 +181,7 @@ bool tr_actor_is_hosted(const struct tr_actor_engine *engine, struct tr_slice ty
 /* Is the actor active here (and not being deactivated)? */
 bool tr_actor_is_active(const struct tr_actor_engine *engine, struct tr_slice type, struct tr_slice id);
 
-/* --- the first gate ------------------------------------------------------------------------------------------------- */
+/* --- the first gate --------------------------------------------------------------------------------------------- */
 
 enum tr_actor_gate {
     TR_ACTOR_GATE_OPEN,
@@ -208,7 +208,7 @@ struct tr_actor_wait {
 void tr_actor_wait_start(struct tr_actor_engine *engine, struct tr_actor_wait *wait);
 void tr_actor_wait_cancel(struct tr_actor_wait *wait);
 
-/* --- calls ---------------------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------------------------ */
 
 enum tr_actor_call_kind {
     TR_ACTOR_METHOD,
@@ -224,8 +224,8 @@ enum tr_actor_outcome {
 };
 
 /*
- * A permission to use the present owner of a type, held by a call from its routing to its end on this host, and by a state
- * transaction. A round waits for the claims of its types, then aborts them.
+ * A permission to use the present owner of a type, held by a call from its routing to its end on this host, and by a
+ * state transaction. A round waits for the claims of its types, then aborts them.
  */
 struct tr_actor_claim {
     struct tr_link link;                           /* private: in the type's list */
@@ -307,7 +307,7 @@ void tr_actor_failure_grpc(const struct tr_actor_call *call, struct tr_actor_fai
 /* The plain cause, for logs and for CallActorReminder, whose peers get it with status UNKNOWN. */
 void tr_actor_failure_cause(const struct tr_actor_call *call, struct tr_buf *out_text);
 
-/* --- timers --------------------------------------------------------------------------------------------------------- */
+/* --- timers ----------------------------------------------------------------------------------------------------- */
 
 struct tr_actor_timer_conf {
     struct tr_slice actor_type; /* all copied */
@@ -332,7 +332,7 @@ TR_MUST_USE enum tr_code tr_actor_timer_create(struct tr_actor_engine *engine, c
 void tr_actor_timer_delete(struct tr_actor_engine *engine, struct tr_slice type, struct tr_slice id,
                            struct tr_slice name);
 
-/* --- events of placement -------------------------------------------------------------------------------------------- */
+/* --- events of placement ---------------------------------------------------------------------------------------- */
 
 /*
  * The events of placement/client.h; `engine` is the engine. After a loss no update comes before its done call. Draining
@@ -341,7 +341,7 @@ void tr_actor_timer_delete(struct tr_actor_engine *engine, struct tr_slice type,
 void tr_actor_on_update(void *engine, uint64_t token, const struct tr_slice *types, size_t types_len);
 void tr_actor_on_lost(void *engine, uint64_t token);
 
-/* --- metadata and metrics ------------------------------------------------------------------------------------------- */
+/* --- metadata and metrics --------------------------------------------------------------------------------------- */
 
 /* Has the app's registration been done (metadata RUNNING), and does no gate stand before a call? */
 bool tr_actor_is_registered(const struct tr_actor_engine *engine);

@@ -70,7 +70,7 @@ struct tr_activation {
     unsigned state;
     struct tr_directory_node node; /* id and type's table */
     struct tr_actor_type *type;    /* borrowed */
-    struct tr_heap_node place;     /* ACTIVE: in `idle`, under a time no later than idle_at_ms; DEACTIVATING: in `halts` */
+    struct tr_heap_node place;     /* ACTIVE: in `idle`, not later than idle_at_ms; DEACTIVATING: in `halts` */
     uint64_t idle_at_ms;
     struct tr_turns turns;
     struct tr_deactivation *deactivation; /* owned, while the call is out */

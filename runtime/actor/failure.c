@@ -12,7 +12,8 @@
 /* An error that goes out under its own name. TR_ACTOR_NO_ADDRESS only ever arrives as the cause of another one. */
 static bool has_own_name(const struct tr_err *err)
 {
-    return err->code != TR_ACTOR_INVOKE && err->code != TR_ACTOR_NO_ADDRESS && tr_code_name(err->code)[0] != '\0';
+    return err->code != TR_ACTOR_INVOKE && err->code != TR_ACTOR_NO_ADDRESS &&
+           tr_code_name(err->code)[0] != '\0';
 }
 
 void tr_actor_failure_cause(const struct tr_actor_call *call, struct tr_buf *out_text)
@@ -25,7 +26,8 @@ void tr_actor_failure_cause(const struct tr_actor_call *call, struct tr_buf *out
         break;
     case TR_ACTOR_STATUS:
         if (!call->is_message_whole) {
-            tr_buf_addf(out_text, "rpc error: code = %s desc = ", tr_grpc_status_name(call->grpc_status));
+            tr_buf_addf(out_text,
+                        "rpc error: code = %s desc = ", tr_grpc_status_name(call->grpc_status));
         }
         tr_buf_add(out_text, tr_buf_slice(&call->message));
         break;
@@ -49,7 +51,8 @@ void tr_actor_failure_http(const struct tr_actor_call *call, struct tr_actor_fai
 
 void tr_actor_failure_grpc(const struct tr_actor_call *call, struct tr_actor_failure *out)
 {
-    *out = (struct tr_actor_failure){ .code = TR_ACTOR_INVOKE, .grpc_status = tr_code_grpc(TR_ACTOR_INVOKE) };
+    *out = (struct tr_actor_failure){ .code = TR_ACTOR_INVOKE,
+                                      .grpc_status = tr_code_grpc(TR_ACTOR_INVOKE) };
     if (call->outcome == TR_ACTOR_STATUS) {
         out->grpc_status = call->grpc_status;
         tr_buf_add(&out->message, tr_buf_slice(&call->message));

@@ -1,7 +1,8 @@
 /* See owner.h. One function of placement/client.h behind each of the engine's. */
 #include "runtime/actor/owner.h"
 
-static enum tr_owner lookup(void *ctx, struct tr_slice type, struct tr_slice id, struct tr_owner_host *out_host)
+static enum tr_owner lookup(void *ctx, struct tr_slice type, struct tr_slice id,
+                            struct tr_owner_host *out_host)
 {
     return tr_placement_lookup(ctx, type, id, out_host);
 }

@@ -188,8 +188,9 @@ static bool parse_iso(struct tr_slice text, struct tr_period *out_period)
             }
             is_time = true;
         } else if (c == 'Y' || c == 'W' || c == 'D' || c == 'H' || c == 'M' || c == 'S') {
-            if (!parse_int(tr_slice(rest.ptr + number_at, i - number_at), &value) || value > NUMBER_MAX ||
-                value < -NUMBER_MAX || ++units_len > 64 || !apply_unit(&period, c, is_time, value)) {
+            if (!parse_int(tr_slice(rest.ptr + number_at, i - number_at), &value) ||
+                value > NUMBER_MAX || value < -NUMBER_MAX || ++units_len > 64 ||
+                !apply_unit(&period, c, is_time, value)) {
                 return false;
             }
         } else {
@@ -209,13 +210,15 @@ enum tr_code tr_period_parse(struct tr_slice text, struct tr_period *out_period,
         return TR_OK;
     }
     if (tr_duration_parse(text, &ns, &ignored) == TR_OK) {
-        *out_period = (struct tr_period){ .span_us = us_up(ns), .repetitions = TR_PERIOD_UNLIMITED };
+        *out_period =
+            (struct tr_period){ .span_us = us_up(ns), .repetitions = TR_PERIOD_UNLIMITED };
         return TR_OK;
     }
     return tr_err_set(err, TR_INVALID, "unsupported duration format: %.*s", TR_SLICE_ARG(text));
 }
 
-enum tr_code tr_period_parse_time(struct tr_slice text, int64_t from_us, int64_t *out_us, struct tr_err *err)
+enum tr_code tr_period_parse_time(struct tr_slice text, int64_t from_us, int64_t *out_us,
+                                  struct tr_err *err)
 {
     struct tr_period period;
     struct tr_date date;
@@ -234,11 +237,13 @@ enum tr_code tr_period_parse_time(struct tr_slice text, int64_t from_us, int64_t
     }
     if (tr_date_parse(text, &date)) {
         const int64_t day = tr_date_days(date.year, date.month, date.day);
-        const int64_t second = (int64_t)date.hour * 3600 + (int64_t)date.minute * 60 + (int64_t)date.second;
+        const int64_t second =
+            (int64_t)date.hour * 3600 + (int64_t)date.minute * 60 + (int64_t)date.second;
         *out_us = day * US_PER_DAY + (second - date.offset_s) * US_PER_S + us_up((int64_t)date.ns);
         return TR_OK;
     }
-    return tr_err_set(err, TR_INVALID, "unsupported time/duration format: %.*s", TR_SLICE_ARG(text));
+    return tr_err_set(err, TR_INVALID, "unsupported time/duration format: %.*s",
+                      TR_SLICE_ARG(text));
 }
 
 /* --- schedules ------------------------------------------------------------------------------------------------------ */
@@ -250,8 +255,8 @@ static void add_time(struct tr_buf *buf, int64_t us)
     const struct civil date = civil_of_day(day);
     const int64_t in_day = us - day * US_PER_DAY;
     const int second = (int)(in_day / US_PER_S);
-    tr_buf_addf(buf, "%04lld-%02u-%02u %02d:%02d:%02d", (long long)date.year, date.month, date.day, second / 3600,
-                second / 60 % 60, second % 60);
+    tr_buf_addf(buf, "%04lld-%02u-%02u %02d:%02d:%02d", (long long)date.year, date.month, date.day,
+                second / 3600, second / 60 % 60, second % 60);
     if (in_day % US_PER_S != 0) {
         tr_buf_addf(buf, ".%06d", (int)(in_day % US_PER_S));
         while (buf->ptr[buf->len - 1] == '0') {
@@ -261,16 +266,19 @@ static void add_time(struct tr_buf *buf, int64_t us)
     tr_buf_add_str(buf, " +0000 UTC");
 }
 
-static enum tr_code set_due(struct tr_schedule *schedule, struct tr_slice due_time, int64_t now_us, struct tr_err *err)
+static enum tr_code set_due(struct tr_schedule *schedule, struct tr_slice due_time, int64_t now_us,
+                            struct tr_err *err)
 {
     schedule->next_us = clamp_time(now_us);
-    if (due_time.len > 0 && tr_period_parse_time(due_time, now_us, &schedule->next_us, err) != TR_OK) {
+    if (due_time.len > 0 &&
+        tr_period_parse_time(due_time, now_us, &schedule->next_us, err) != TR_OK) {
         return tr_err_wrap(err, "error parsing timer due time");
     }
     return TR_OK;
 }
 
-static enum tr_code set_period(struct tr_schedule *schedule, struct tr_slice period, struct tr_err *err)
+static enum tr_code set_period(struct tr_schedule *schedule, struct tr_slice period,
+                               struct tr_err *err)
 {
     schedule->period = (struct tr_period){ .repetitions = TR_PERIOD_UNLIMITED };
     if (period.len > 0 && tr_period_parse(period, &schedule->period, err) != TR_OK) {
@@ -288,8 +296,8 @@ static enum tr_code set_period(struct tr_schedule *schedule, struct tr_slice per
     return TR_OK;
 }
 
-static enum tr_code set_expiry(struct tr_schedule *schedule, struct tr_slice key, struct tr_slice ttl, int64_t now_us,
-                               struct tr_err *err)
+static enum tr_code set_expiry(struct tr_schedule *schedule, struct tr_slice key,
+                               struct tr_slice ttl, int64_t now_us, struct tr_err *err)
 {
     schedule->expiry_us = 0;
     if (ttl.len == 0) {
@@ -302,8 +310,8 @@ static enum tr_code set_expiry(struct tr_schedule *schedule, struct tr_slice key
     if (now_us > expiry_us || schedule->next_us > expiry_us) {
         struct tr_buf due = { 0 };
         add_time(&due, schedule->next_us);
-        tr_err_set(err, TR_INVALID, "timer %.*s has already expired: dueTime: %s TTL: %.*s", TR_SLICE_ARG(key),
-                   tr_buf_cstr(&due), TR_SLICE_ARG(ttl));
+        tr_err_set(err, TR_INVALID, "timer %.*s has already expired: dueTime: %s TTL: %.*s",
+                   TR_SLICE_ARG(key), tr_buf_cstr(&due), TR_SLICE_ARG(ttl));
         tr_buf_fini(&due);
         return err->code;
     }
@@ -311,10 +319,12 @@ static enum tr_code set_expiry(struct tr_schedule *schedule, struct tr_slice key
     return TR_OK;
 }
 
-enum tr_code tr_schedule_init(struct tr_schedule *schedule, struct tr_slice key, struct tr_slice due_time,
-                              struct tr_slice period, struct tr_slice ttl, int64_t now_us, struct tr_err *err)
+enum tr_code tr_schedule_init(struct tr_schedule *schedule, struct tr_slice key,
+                              struct tr_slice due_time, struct tr_slice period, struct tr_slice ttl,
+                              int64_t now_us, struct tr_err *err)
 {
-    if (set_due(schedule, due_time, now_us, err) != TR_OK || set_period(schedule, period, err) != TR_OK) {
+    if (set_due(schedule, due_time, now_us, err) != TR_OK ||
+        set_period(schedule, period, err) != TR_OK) {
         return err->code;
     }
     return set_expiry(schedule, key, ttl, now_us, err);

@@ -72,7 +72,8 @@ struct firing {
  * Type, id and name with the lengths of the first two in front: no two timers share a key, whatever their names contain.
  * Returns the length of the part that names the actor.
  */
-static size_t add_key(struct tr_buf *buf, struct tr_slice type, struct tr_slice id, struct tr_slice name)
+static size_t add_key(struct tr_buf *buf, struct tr_slice type, struct tr_slice id,
+                      struct tr_slice name)
 {
     const uint32_t lens[] = { (uint32_t)type.len, (uint32_t)id.len };
     const size_t before = buf->len;
@@ -106,7 +107,8 @@ static struct timed_actor *actor_get(struct tr_actor_timers *timers, struct tr_s
 }
 
 /* Free the actor's record if nothing needs it. */
-static void actor_check(struct tr_actor_timers *timers, struct timed_actor *actor, struct tr_slice key)
+static void actor_check(struct tr_actor_timers *timers, struct timed_actor *actor,
+                        struct tr_slice key)
 {
     if (actor->timers_len == 0 && actor->firing == NULL) {
         tr_assert(tr_list_empty(&actor->due));
@@ -138,7 +140,8 @@ static void wait_for_due(struct timer *timer)
 {
     struct tr_actor_timers *timers = timer->timers;
     const int64_t after_us = timer->schedule.next_us - timer->made_unix_us;
-    const uint64_t at_us = after_us <= 0 ? timer->made_loop_us : timer->made_loop_us + (uint64_t)after_us;
+    const uint64_t at_us =
+        after_us <= 0 ? timer->made_loop_us : timer->made_loop_us + (uint64_t)after_us;
     const uint64_t at_ms = at_us / 1000 + (at_us % 1000 > 0 ? 1 : 0);
     tr_heap_push(&timers->waiting, &timer->due, at_ms);
     if (!tr_timer_is_set(&timers->clock) || tr_timer_at_ms(&timers->clock) > at_ms) {
@@ -159,7 +162,8 @@ static void log_outcome(const struct timer *timer, const struct tr_actor_call *c
     timer->type->timers_fired_failed++;
     struct tr_actor_timers *timers = timer->timers;
     uint64_t suppressed;
-    if (!tr_log_limit_pass(&timers->failed_log, tr_loop_now_ms(timers->engine->conf.loop), &suppressed)) {
+    if (!tr_log_limit_pass(&timers->failed_log, tr_loop_now_ms(timers->engine->conf.loop),
+                           &suppressed)) {
         return;
     }
     struct tr_buf cause = { 0 };
@@ -169,8 +173,9 @@ static void log_outcome(const struct timer *timer, const struct tr_actor_call *c
         tr_actor_failure_cause(call, &cause);
     }
     tr_log_error(timers->engine->conf.log, "timer callback failed",
-                 "type=%s id=%.*s name=%.*s reason=%.*s suppressed=%llu", timer->type->name, TR_SLICE_ARG(timer->id),
-                 TR_SLICE_ARG(timer->name), TR_SLICE_ARG(tr_buf_slice(&cause)), (unsigned long long)suppressed);
+                 "type=%s id=%.*s name=%.*s reason=%.*s suppressed=%llu", timer->type->name,
+                 TR_SLICE_ARG(timer->id), TR_SLICE_ARG(timer->name),
+                 TR_SLICE_ARG(tr_buf_slice(&cause)), (unsigned long long)suppressed);
     tr_buf_fini(&cause);
 }
 
@@ -183,8 +188,8 @@ static void timer_fired(struct timer *timer)
     } else if (tr_schedule_advance(&timer->schedule)) {
         wait_for_due(timer);
     } else {
-        tr_log_debug(timer->timers->engine->conf.log, "timer ended", "type=%s id=%.*s name=%.*s", timer->type->name,
-                     TR_SLICE_ARG(timer->id), TR_SLICE_ARG(timer->name));
+        tr_log_debug(timer->timers->engine->conf.log, "timer ended", "type=%s id=%.*s name=%.*s",
+                     timer->type->name, TR_SLICE_ARG(timer->id), TR_SLICE_ARG(timer->name));
         timer_remove(timer);
     }
 }
@@ -209,7 +214,8 @@ static void on_fired(struct tr_actor_call *call)
 
 static void fire_next(struct tr_actor_timers *timers, struct timed_actor *actor)
 {
-    struct tr_link *link = actor->firing != NULL || timers->is_stopped ? NULL : tr_list_pop(&actor->due);
+    struct tr_link *link =
+        actor->firing != NULL || timers->is_stopped ? NULL : tr_list_pop(&actor->due);
     if (link == NULL) {
         return;
     }
@@ -252,7 +258,8 @@ static void on_clock(struct tr_timer *clock)
 static void copy_texts(struct timer *timer, const struct tr_actor_timer_conf *conf)
 {
     const struct tr_slice parts[] = { conf->due_time, conf->period, conf->callback, conf->data };
-    struct tr_slice *const places[] = { &timer->due_time, &timer->period, &timer->callback, &timer->data };
+    struct tr_slice *const places[] = { &timer->due_time, &timer->period, &timer->callback,
+                                        &timer->data };
     const size_t actor_len = add_key(&timer->text, conf->actor_type, conf->actor_id, conf->name);
     const size_t key_len = timer->text.len;
     for (size_t i = 0; i < TR_ARRAY_LEN(parts); i++) {
@@ -270,12 +277,13 @@ static void copy_texts(struct timer *timer, const struct tr_actor_timer_conf *co
     }
 }
 
-static enum tr_code make_schedule(struct tr_actor_engine *engine, const struct tr_actor_timer_conf *conf,
+static enum tr_code make_schedule(struct tr_actor_engine *engine,
+                                  const struct tr_actor_timer_conf *conf,
                                   struct tr_schedule *out_schedule, struct tr_err *err)
 {
     struct tr_buf key = { 0 };
-    tr_buf_addf(&key, "%.*s||%.*s||%.*s", TR_SLICE_ARG(conf->actor_type), TR_SLICE_ARG(conf->actor_id),
-                TR_SLICE_ARG(conf->name));
+    tr_buf_addf(&key, "%.*s||%.*s||%.*s", TR_SLICE_ARG(conf->actor_type),
+                TR_SLICE_ARG(conf->actor_id), TR_SLICE_ARG(conf->name));
     const enum tr_code rc =
         tr_schedule_init(out_schedule, tr_buf_slice(&key), conf->due_time, conf->period, conf->ttl,
                          tr_loop_unix_us(engine->conf.loop), err);
@@ -286,8 +294,8 @@ static enum tr_code make_schedule(struct tr_actor_engine *engine, const struct t
     return rc;
 }
 
-enum tr_code tr_actor_timer_create(struct tr_actor_engine *engine, const struct tr_actor_timer_conf *conf,
-                                   struct tr_err *err)
+enum tr_code tr_actor_timer_create(struct tr_actor_engine *engine,
+                                   const struct tr_actor_timer_conf *conf, struct tr_err *err)
 {
     tr_assert_obj(engine, TR_ACTOR_ENGINE_MAGIC);
     tr_loop_assert(engine->conf.loop);
@@ -297,7 +305,8 @@ enum tr_code tr_actor_timer_create(struct tr_actor_engine *engine, const struct 
         return tr_err_set(err, TR_ACTOR_CLOSED, "actor runtime is closed");
     }
     if (!tr_actor_type_is_hosted(type)) {
-        return tr_err_set(err, TR_ACTOR_TIMER_CREATE, "can't create timer for actor %.*s||%.*s: actor type not registered",
+        return tr_err_set(err, TR_ACTOR_TIMER_CREATE,
+                          "can't create timer for actor %.*s||%.*s: actor type not registered",
                           TR_SLICE_ARG(conf->actor_type), TR_SLICE_ARG(conf->actor_id));
     }
     struct tr_schedule schedule;

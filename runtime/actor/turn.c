@@ -39,7 +39,8 @@ static void turn_init(struct tr_turn *turn, struct tr_slice chain_id)
     tr_link_init(&turn->start_link);
 }
 
-static enum tr_turn_verdict join(struct tr_turns *turns, struct tr_turn *first, struct tr_turn *turn)
+static enum tr_turn_verdict join(struct tr_turns *turns, struct tr_turn *first,
+                                 struct tr_turn *turn)
 {
     tr_assert(first->is_first);
     first->depth++;
@@ -69,7 +70,8 @@ static enum tr_turn_verdict append(struct tr_turns *turns, struct tr_turn *turn)
     return TR_TURN_WAIT;
 }
 
-enum tr_turn_verdict tr_turn_enter(struct tr_turns *turns, struct tr_turn *turn, struct tr_slice chain_id)
+enum tr_turn_verdict tr_turn_enter(struct tr_turns *turns, struct tr_turn *turn,
+                                   struct tr_slice chain_id)
 {
     const bool has_chain = turns->depth_max > 0 && chain_id.len > 0;
     struct tr_turn *first = has_chain ? find_chain(turns, chain_id) : NULL;

@@ -15,13 +15,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     struct tr_schedule schedule;
     struct tr_err err;
-    if (tr_schedule_init(&schedule, TR_SLICE_LIT("type||id||name"), texts[0], texts[1], texts[2], NOW_US, &err) !=
-        TR_OK) {
+    if (tr_schedule_init(&schedule, TR_SLICE_LIT("type||id||name"), texts[0], texts[1], texts[2],
+                         NOW_US, &err) != TR_OK) {
         return 0;
     }
     int64_t last_us = schedule.next_us;
-    for (unsigned i = 0; i < 20 && tr_schedule_is_active(&schedule) && tr_schedule_advance(&schedule); i++) {
-        tr_assert(schedule.next_us >= last_us || schedule.period.months != 0 || schedule.period.days != 0);
+    for (unsigned i = 0;
+         i < 20 && tr_schedule_is_active(&schedule) && tr_schedule_advance(&schedule); i++) {
+        tr_assert(schedule.next_us >= last_us || schedule.period.months != 0 ||
+                  schedule.period.days != 0);
         last_us = schedule.next_us;
     }
     return 0;

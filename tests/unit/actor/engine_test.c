@@ -80,7 +80,8 @@ struct tr_app_call *app_open(struct engine_test *t, size_t i)
 
 bool app_open_is(struct engine_test *t, size_t i, enum tr_app_call_kind kind, const char *id)
 {
-    return i < t->app.open_len && t->app.open[i]->kind == kind && tr_slice_eq_str(t->app.open[i]->actor_id, id);
+    return i < t->app.open_len && t->app.open[i]->kind == kind &&
+           tr_slice_eq_str(t->app.open[i]->actor_id, id);
 }
 
 void app_answer(struct engine_test *t, size_t i, int status, const char *body)
@@ -173,12 +174,14 @@ static enum tr_owner owner_of(const struct fake_owner *owner, struct tr_slice id
     return tr_slice_starts(id, TR_SLICE_LIT("far")) ? owner->far_answer : owner->answer;
 }
 
-static enum tr_owner owner_lookup(void *ctx, struct tr_slice type, struct tr_slice id, struct tr_owner_host *out_host)
+static enum tr_owner owner_lookup(void *ctx, struct tr_slice type, struct tr_slice id,
+                                  struct tr_owner_host *out_host)
 {
     struct fake_owner *owner = ctx;
     const enum tr_owner answer = owner_of(owner, id);
     if (answer == TR_OWNER_LOCAL || answer == TR_OWNER_REMOTE) {
-        *out_host = (struct tr_owner_host){ .address = owner->address, .app_id = TR_SLICE_LIT("peer") };
+        *out_host =
+            (struct tr_owner_host){ .address = owner->address, .app_id = TR_SLICE_LIT("peer") };
     }
     (void)type;
     return answer;
@@ -239,8 +242,8 @@ static void owner_set_types(void *ctx, const struct tr_slice *types, size_t type
     owner->types[0] = '\0';
     owner->reports++;
     for (size_t i = 0; i < types_len && at < sizeof(owner->types); i++) {
-        at += (size_t)snprintf(owner->types + at, sizeof(owner->types) - at, "%s%.*s", i == 0 ? "" : ",",
-                               TR_SLICE_ARG(types[i]));
+        at += (size_t)snprintf(owner->types + at, sizeof(owner->types) - at, "%s%.*s",
+                               i == 0 ? "" : ",", TR_SLICE_ARG(types[i]));
     }
 }
 
@@ -261,9 +264,12 @@ struct tr_actor_type_conf engine_test_type(const char *name)
     return (struct tr_actor_type_conf){ .type = tr_slice_str(name), .idle_ms = 60000 };
 }
 
-void engine_test_register(struct engine_test *t, const struct tr_actor_type_conf *types, size_t types_len)
+void engine_test_register(struct engine_test *t, const struct tr_actor_type_conf *types,
+                          size_t types_len)
 {
-    const struct tr_actor_host_conf conf = { .types = types, .types_len = types_len, .app = &t->app.actors };
+    const struct tr_actor_host_conf conf = { .types = types,
+                                             .types_len = types_len,
+                                             .app = &t->app.actors };
     struct tr_err err;
     assert_int_equal(tr_actor_register(t->engine, &conf, &err), TR_OK);
     loop_fake_settle(t->loop);
@@ -277,7 +283,8 @@ void engine_test_init_bare(struct engine_test *t)
     t->sink.level = TR_LOG_OFF;
     tr_log_init(&t->log, &t->sink, "dapr.test");
     t->app.loop = t->loop;
-    t->app.actors = (struct tr_app_actors){ .start = app_start, .cancel = app_cancel, .ctx = &t->app };
+    t->app.actors =
+        (struct tr_app_actors){ .start = app_start, .cancel = app_cancel, .ctx = &t->app };
     t->remote.loop = t->loop;
     t->owner.loop = t->loop;
     t->owner.answer = TR_OWNER_LOCAL;
@@ -288,8 +295,8 @@ void engine_test_init_bare(struct engine_test *t)
     t->conf = (struct tr_actor_engine_conf){
         .loop = t->loop,
         .log = &t->log,
-        .owner = { owner_lookup, owner_owns, owner_wait_start, owner_wait_cancel, owner_set_types, owner_update_done,
-                   owner_lost_done, &t->owner },
+        .owner = { owner_lookup, owner_owns, owner_wait_start, owner_wait_cancel, owner_set_types,
+                   owner_update_done, owner_lost_done, &t->owner },
         .remote = { remote_start, remote_cancel, &t->remote },
         .round_limit_ms = 30000,
     };

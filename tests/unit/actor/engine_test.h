@@ -1,6 +1,7 @@
 /*
  * The engine with a placement, an app and other sidecars that do what the test says. Calls to the app and to other
- * sidecars stay open until the test answers them; a cancelled one ends at the next turn of the loop, unless it is stubborn.
+ * sidecars stay open until the test answers them; a cancelled one ends at the next turn of the loop, unless the app is
+ * stubborn.
  */
 #ifndef TR_TESTS_ENGINE_TEST_H
 #define TR_TESTS_ENGINE_TEST_H
@@ -61,7 +62,7 @@ struct engine_test {
     bool is_closed;
 };
 
-/* An engine that hosts type "cat" (idle after 60 s, draining for 2 s, not reentrant). Owner of everything is this host. */
+/* An engine that hosts type "cat" (idle after 60 s, draining for 2 s, not reentrant) and owns everything. */
 void engine_test_init(struct engine_test *t);
 /* The same before anything is registered. */
 void engine_test_init_bare(struct engine_test *t);

@@ -37,9 +37,11 @@ static void on_tx(struct tr_actor_state_tx *tx)
 
 static void set_store(struct state_test *s, bool has_ttl, uint32_t batch_max)
 {
-    const struct tr_actor_state_conf conf = {
-        .store = s->store, .is_capable = true, .has_ttl = has_ttl, .batch_max = batch_max, .app_id = TR_SLICE_LIT("zoo")
-    };
+    const struct tr_actor_state_conf conf = { .store = s->store,
+                                              .is_capable = true,
+                                              .has_ttl = has_ttl,
+                                              .batch_max = batch_max,
+                                              .app_id = TR_SLICE_LIT("zoo") };
     tr_actor_state_set(s->t.engine, &conf);
 }
 
@@ -68,8 +70,8 @@ static void state_test_fini(struct state_test *s)
     engine_test_fini(&s->t);
 }
 
-static void start_tx(struct state_test *s, struct test_tx *x, const char *id, const struct tr_actor_state_op *ops,
-                     size_t ops_len)
+static void start_tx(struct state_test *s, struct test_tx *x, const char *id,
+                     const struct tr_actor_state_op *ops, size_t ops_len)
 {
     *x = (struct test_tx){ .tx = { .actor_type = TR_SLICE_LIT("cat"),
                                    .actor_id = tr_slice_str(id),
@@ -81,8 +83,8 @@ static void start_tx(struct state_test *s, struct test_tx *x, const char *id, co
     loop_fake_settle(s->t.loop);
 }
 
-static enum tr_code tx(struct state_test *s, const char *id, const struct tr_actor_state_op *ops, size_t ops_len,
-                       const char *want_msg)
+static enum tr_code tx(struct state_test *s, const char *id, const struct tr_actor_state_op *ops,
+                       size_t ops_len, const char *want_msg)
 {
     struct test_tx x;
     start_tx(s, &x, id, ops, ops_len);
@@ -129,7 +131,8 @@ static void what_was_written_is_read(void **state)
 {
     struct state_test s;
     state_test_init(&s);
-    const struct tr_actor_state_op first[] = { put("k1", "1"), put("k2", "\"two\""), put("empty", "") };
+    const struct tr_actor_state_op first[] = { put("k1", "1"), put("k2", "\"two\""),
+                                               put("empty", "") };
     assert_int_equal(tx(&s, "tom", first, 3, NULL), TR_OK);
     assert_value(&s, "tom", "k1", "1");
     assert_value(&s, "tom", "k2", "\"two\"");
@@ -201,8 +204,9 @@ static void bad_operations_are_named(void **state)
     assert_int_equal(tx(&s, "tom", &op, 1, "missing key"), TR_ACTOR_STATE_TX);
     const struct tr_actor_state_op three[] = { put("a", "1"), put("b", "1"), put("c", "1") };
     set_store(&s, true, 2);
-    assert_int_equal(tx(&s, "tom", three, 3, "the transaction contains more operations than supported by the state "
-                                             "store"),
+    assert_int_equal(tx(&s, "tom", three, 3,
+                        "the transaction contains more operations than supported by the state "
+                        "store"),
                      TR_ACTOR_STATE_TX);
     assert_int_equal(tx(&s, "tom", three, 2, NULL), TR_OK);
     state_test_fini(&s);
@@ -228,20 +232,23 @@ static void a_time_to_live_needs_the_feature_and_a_number(void **state)
     assert_false(g.get.has_expiry);
     tr_buf_fini(&g.get.value);
     op.ttl = TR_SLICE_LIT("soon");
-    assert_int_equal(tx(&s, "tom", &op, 1, "error parsing TTL: incorrect value for metadata 'ttlInSeconds': "
-                                           "strconv.ParseInt: parsing \"soon\": invalid syntax"),
+    assert_int_equal(tx(&s, "tom", &op, 1,
+                        "error parsing TTL: incorrect value for metadata 'ttlInSeconds': "
+                        "strconv.ParseInt: parsing \"soon\": invalid syntax"),
                      TR_ACTOR_STATE_TX);
     const char *const far[] = { "-2", "2147483648", "99999999999999999999" };
     for (size_t i = 0; i < TR_ARRAY_LEN(far); i++) {
         op.ttl = tr_slice_str(far[i]);
-        assert_int_equal(tx(&s, "tom", &op, 1, "error parsing TTL: incorrect value for metadata 'ttlInSeconds': must "
-                                               "be -1 or greater"),
+        assert_int_equal(tx(&s, "tom", &op, 1,
+                            "error parsing TTL: incorrect value for metadata 'ttlInSeconds': must "
+                            "be -1 or greater"),
                          TR_ACTOR_STATE_TX);
     }
     set_store(&s, false, 0);
     op.ttl = TR_SLICE_LIT("60");
-    assert_int_equal(tx(&s, "tom", &op, 1, "ttlInSeconds is not supported without the \"ActorStateTTL\" feature "
-                                           "enabled"),
+    assert_int_equal(tx(&s, "tom", &op, 1,
+                        "ttlInSeconds is not supported without the \"ActorStateTTL\" feature "
+                        "enabled"),
                      TR_ACTOR_STATE_TX);
     state_test_fini(&s);
     (void)state;
@@ -302,8 +309,10 @@ static void a_held_operation_ends_at_its_deadline(void **state)
     struct test_get g = { .done = 0 };
     state_test_init(&s);
     s.t.owner.answer = TR_OWNER_NO_TABLE;
-    g.get = (struct tr_actor_state_get){ .actor_type = TR_SLICE_LIT("cat"), .actor_id = TR_SLICE_LIT("tom"),
-                                         .key = TR_SLICE_LIT("k"), .cb = on_get };
+    g.get = (struct tr_actor_state_get){ .actor_type = TR_SLICE_LIT("cat"),
+                                         .actor_id = TR_SLICE_LIT("tom"),
+                                         .key = TR_SLICE_LIT("k"),
+                                         .cb = on_get };
     g.get.deadline_ms = tr_loop_now_ms(s.t.loop) + 10;
     tr_actor_state_get_start(s.t.engine, &g.get);
     loop_fake_advance(s.t.loop, 10);

@@ -149,7 +149,8 @@ static void a_chain_that_is_too_deep_fails_under_its_own_name(void **state)
         c[i].call.chain_id = TR_SLICE_LIT("chain");
         test_call_start(&t, &c[i]);
     }
-    assert_string_equal(test_call_http(&c[2]), "500 ERR_ACTOR_STACK_DEPTH: maximum stack depth exceeded");
+    assert_string_equal(test_call_http(&c[2]),
+                        "500 ERR_ACTOR_STACK_DEPTH: maximum stack depth exceeded");
     assert_string_equal(test_call_grpc(&c[2]), "8 : maximum stack depth exceeded");
     app_answer(&t, 0, 200, "");
     app_answer(&t, 0, 200, "");
@@ -200,8 +201,9 @@ static void what_the_app_says_is_final_and_told_in_daprs_words(void **state)
     assert_int_equal(a.call.outcome, TR_ACTOR_APP_FAILED);
     assert_int_equal(a.call.status, 500);
     assert_slice(tr_buf_slice(&a.call.body_out), "boom");
-    assert_string_equal(test_call_http(&a), "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: "
-                                            "error from actor service: (500) boom");
+    assert_string_equal(test_call_http(&a),
+                        "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: "
+                        "error from actor service: (500) boom");
     assert_string_equal(test_call_grpc(&a),
                         "13 : error invoke actor method: error from actor service: (500) boom");
     test_call_fini(&a);
@@ -216,14 +218,17 @@ static void a_status_of_the_channel_passes_through(void **state)
     engine_test_init(&t);
     test_call(&t, &a, "tom");
     app_fail(&t, 0, TR_INTERNAL, "app is not in a healthy state");
-    assert_string_equal(test_call_http(&a), "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: rpc error: "
-                                            "code = Internal desc = app is not in a healthy state");
+    assert_string_equal(test_call_http(&a),
+                        "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: rpc error: "
+                        "code = Internal desc = app is not in a healthy state");
     assert_string_equal(test_call_grpc(&a), "13 : app is not in a healthy state");
     test_call(&t, &b, "tom");
     app_fail(&t, 0, TR_ACTOR_INVOKE, "actor host is not connected");
-    assert_string_equal(test_call_http(&b),
-                        "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: actor host is not connected");
-    assert_string_equal(test_call_grpc(&b), "13 : error invoke actor method: actor host is not connected");
+    assert_string_equal(
+        test_call_http(&b),
+        "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: actor host is not connected");
+    assert_string_equal(test_call_grpc(&b),
+                        "13 : error invoke actor method: actor host is not connected");
     test_call_fini(&a);
     test_call_fini(&b);
     engine_test_fini(&t);
@@ -238,7 +243,8 @@ static void an_answer_with_the_cancel_header_fails_a_method(void **state)
     test_call(&t, &a, "tom");
     tr_http_headers_add_str(&app_open(&t, 0)->headers_out, "X-DaprReminderCancel", " Yes ");
     app_answer(&t, 0, 200, "");
-    assert_string_equal(test_call_grpc(&a), "13 : error invoke actor method: reminder has been canceled");
+    assert_string_equal(test_call_grpc(&a),
+                        "13 : error invoke actor method: reminder has been canceled");
     test_call(&t, &b, "tom");
     tr_http_headers_add_str(&app_open(&t, 0)->headers_out, "X-DaprReminderCancel", "true");
     tr_http_headers_add_str(&app_open(&t, 0)->headers_out, "X-DaprErrorResponseHeader", "");
@@ -257,8 +263,9 @@ static void a_type_that_is_not_hosted_is_named(void **state)
     engine_test_init(&t);
     test_call_init(&a, "dog", "rex", "bark");
     test_call_start(&t, &a);
-    assert_string_equal(test_call_grpc(&a), "13 : error invoke actor method: failed to create actor: actor type dog "
-                                            "not registered");
+    assert_string_equal(test_call_grpc(&a),
+                        "13 : error invoke actor method: failed to create actor: actor type dog "
+                        "not registered");
     test_call_fini(&a);
     engine_test_fini(&t);
     (void)state;
@@ -276,11 +283,14 @@ static void without_an_owner_a_call_is_tried_six_times_a_second_apart(void **sta
     loop_fake_advance(t.loop, 4999);
     assert_int_equal(a.done, 0);
     loop_fake_advance(t.loop, 1);
-    assert_string_equal(test_call_http(&a),
-                        "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: failed to lookup actor: api error: "
-                        "code = FailedPrecondition desc = did not find address for actor 'cat/tom'");
-    assert_string_equal(test_call_grpc(&a), "9 : failed to lookup actor: api error: code = FailedPrecondition desc = "
-                                            "did not find address for actor 'cat/tom'");
+    assert_string_equal(
+        test_call_http(&a),
+        "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: failed to lookup actor: api "
+        "error: "
+        "code = FailedPrecondition desc = did not find address for actor 'cat/tom'");
+    assert_string_equal(test_call_grpc(&a),
+                        "9 : failed to lookup actor: api error: code = FailedPrecondition desc = "
+                        "did not find address for actor 'cat/tom'");
     test_call_fini(&a);
     engine_test_fini(&t);
     (void)state;
@@ -345,8 +355,9 @@ static void a_peers_failure_passes_through_with_its_status(void **state)
     t.owner.answer = TR_OWNER_REMOTE;
     test_call(&t, &a, "tom");
     remote_answer(&t, 0, 8, "maximum stack depth exceeded");
-    assert_string_equal(test_call_http(&a), "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: rpc error: "
-                                            "code = ResourceExhausted desc = maximum stack depth exceeded");
+    assert_string_equal(test_call_http(&a),
+                        "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: rpc error: "
+                        "code = ResourceExhausted desc = maximum stack depth exceeded");
     assert_string_equal(test_call_grpc(&a), "8 : maximum stack depth exceeded");
     test_call_fini(&a);
     engine_test_fini(&t);
@@ -373,7 +384,8 @@ static void a_peer_that_is_away_or_no_longer_owner_is_tried_again(void **state)
 {
     assert_remote_failure_is_retried(14, "connection refused");
     assert_remote_failure_is_retried(13, "error invoke actor method: remote actor moved");
-    assert_remote_failure_is_retried(13, "error invoke actor method: x: placement is disseminating");
+    assert_remote_failure_is_retried(13,
+                                     "error invoke actor method: x: placement is disseminating");
     (void)state;
 }
 
@@ -388,12 +400,14 @@ static void a_peer_that_stays_away_is_named_with_the_number_of_retries(void **st
         remote_answer(&t, 0, 14, "connection refused");
         loop_fake_advance(t.loop, 1000);
     }
-    assert_string_equal(test_call_grpc(&a), "14 : failed to invoke target 10.0.0.2:50002 after 5 retries. Error: rpc "
-                                            "error: code = Unavailable desc = connection refused");
-    assert_string_equal(test_call_http(&a),
-                        "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: failed to invoke target "
-                        "10.0.0.2:50002 after 5 retries. Error: rpc error: code = Unavailable desc = connection "
-                        "refused");
+    assert_string_equal(test_call_grpc(&a),
+                        "14 : failed to invoke target 10.0.0.2:50002 after 5 retries. Error: rpc "
+                        "error: code = Unavailable desc = connection refused");
+    assert_string_equal(
+        test_call_http(&a),
+        "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: failed to invoke target "
+        "10.0.0.2:50002 after 5 retries. Error: rpc error: code = Unavailable desc = connection "
+        "refused");
     test_call_fini(&a);
     engine_test_fini(&t);
     (void)state;
@@ -544,8 +558,8 @@ static void the_deadline_ends_every_wait(void **state)
 {
     struct engine_test t;
     struct test_call c[5];
-    const enum tr_owner owners[] = { TR_OWNER_LOCAL, TR_OWNER_LOCAL, TR_OWNER_NO_TABLE, TR_OWNER_NONE,
-                                     TR_OWNER_REMOTE };
+    const enum tr_owner owners[] = { TR_OWNER_LOCAL, TR_OWNER_LOCAL, TR_OWNER_NO_TABLE,
+                                     TR_OWNER_NONE, TR_OWNER_REMOTE };
     engine_test_init(&t);
     for (size_t i = 0; i < 5; i++) {
         t.owner.answer = owners[i];
@@ -638,7 +652,8 @@ static void without_placement_every_call_fails_at_once(void **state)
     test_call_init(&a, "cat", "tom", "feed");
     tr_actor_call_start(other, &a.call);
     loop_fake_settle(t.loop);
-    assert_string_equal(test_call_http(&a), "400 ERR_ACTOR_NO_PLACEMENT: placement service is not configured");
+    assert_string_equal(test_call_http(&a),
+                        "400 ERR_ACTOR_NO_PLACEMENT: placement service is not configured");
     assert_string_equal(test_call_grpc(&a), "14 : placement service is not configured");
     test_call_fini(&a);
     tr_actor_engine_free(&other);

@@ -113,7 +113,8 @@ static void a_turn_beyond_the_drain_time_is_aborted_and_tried_again_elsewhere(vo
     t.owner.far_answer = TR_OWNER_LOCKED;
     update(&t, 1);
     loop_fake_advance(t.loop, 2000);
-    assert_true(app_open_is(&t, 0, TR_APP_DEACTIVATE, "far")); /* the turn is gone, the waiter never started */
+    assert_true(app_open_is(&t, 0, TR_APP_DEACTIVATE,
+                            "far")); /* the turn is gone, the waiter never started */
     assert_int_equal(t.app.started, 1);
     app_answer(&t, 0, 200, "");
     assert_int_equal(t.owner.update_done, 1);
@@ -131,7 +132,8 @@ static void a_turn_beyond_the_drain_time_is_aborted_and_tried_again_elsewhere(vo
     (void)state;
 }
 
-static void init_with_drain(struct engine_test *t, struct tr_actor_host_conf host, struct tr_actor_type_conf type)
+static void init_with_drain(struct engine_test *t, struct tr_actor_host_conf host,
+                            struct tr_actor_type_conf type)
 {
     struct tr_err err;
     engine_test_init_bare(t);
@@ -165,11 +167,13 @@ static void the_drain_time_is_the_types_else_the_hosts_and_fits_the_round(void *
 {
     struct engine_test t;
     struct tr_actor_type_conf type = engine_test_type("cat");
-    init_with_drain(&t, (struct tr_actor_host_conf){ .has_drain_ms = true, .drain_ms = 5000 }, type);
+    init_with_drain(&t, (struct tr_actor_host_conf){ .has_drain_ms = true, .drain_ms = 5000 },
+                    type);
     assert_aborted_after(&t, 5000);
     type.has_drain_ms = true;
     type.drain_ms = 700;
-    init_with_drain(&t, (struct tr_actor_host_conf){ .has_drain_ms = true, .drain_ms = 5000 }, type);
+    init_with_drain(&t, (struct tr_actor_host_conf){ .has_drain_ms = true, .drain_ms = 5000 },
+                    type);
     assert_aborted_after(&t, 700);
     type.drain_ms = 60000; /* above the limit of 30 s */
     init_with_drain(&t, (struct tr_actor_host_conf){ 0 }, type);
@@ -330,8 +334,9 @@ static void a_gone_apps_actors_vanish_without_a_call(void **state)
     assert_int_equal(t.app.open_len, 0);
     assert_int_equal(stats_of(&t).active, 0);
     loop_fake_advance(t.loop, 1000);
-    assert_string_equal(test_call_grpc(&a), "13 : error invoke actor method: failed to create actor: actor type cat "
-                                            "not registered");
+    assert_string_equal(test_call_grpc(&a),
+                        "13 : error invoke actor method: failed to create actor: actor type cat "
+                        "not registered");
     test_call_fini(&a);
     test_call_fini(&queued);
     engine_test_fini(&t);
@@ -368,8 +373,9 @@ static void without_a_store_hosting_is_suspended(void **state)
     assert_true(app_open_is(&t, 0, TR_APP_DEACTIVATE, "tom"));
     app_answer(&t, 0, 200, "");
     test_call(&t, &a, "tom");
-    assert_string_equal(test_call_grpc(&a), "13 : error invoke actor method: failed to create actor: actor hosting is "
-                                            "suspended: no actor state store configured");
+    assert_string_equal(test_call_grpc(&a),
+                        "13 : error invoke actor method: failed to create actor: actor hosting is "
+                        "suspended: no actor state store configured");
     tr_actor_suspend(t.engine, false);
     assert_string_equal(t.owner.types, "cat");
     test_call(&t, &b, "tom");
@@ -385,7 +391,8 @@ static void too_many_types_are_refused_whole(void **state)
     struct engine_test t;
     struct tr_err err;
     engine_test_init(&t);
-    const struct tr_actor_host_conf conf = { .types_len = TR_ACTOR_TYPES_MAX, .app = &t.app.actors };
+    const struct tr_actor_host_conf conf = { .types_len = TR_ACTOR_TYPES_MAX,
+                                             .app = &t.app.actors };
     assert_int_equal(tr_actor_register(t.engine, &conf, &err), TR_LIMIT);
     assert_string_equal(t.owner.types, "cat");
     engine_test_fini(&t);
@@ -413,7 +420,8 @@ static void closing_cancels_calls_and_deactivates_what_is_active(void **state)
     test_call(&t, &remote, "jerry");
     tr_actor_engine_close(t.engine, tr_loop_now_ms(t.loop) + 5000, on_closed, &t);
     loop_fake_settle(t.loop);
-    assert_string_equal(test_call_http(&running), "503 ERR_ACTOR_RUNTIME_CLOSED: actor runtime is closed");
+    assert_string_equal(test_call_http(&running),
+                        "503 ERR_ACTOR_RUNTIME_CLOSED: actor runtime is closed");
     assert_string_equal(test_call_grpc(&queued), "14 : actor runtime is closed");
     test_call(&t, &late, "tom");
     assert_int_equal(late.call.err.code, TR_ACTOR_CLOSED);

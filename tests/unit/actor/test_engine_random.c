@@ -1,6 +1,6 @@
 /*
- * The whole engine under a random course of events: calls, cancellations, answers, failures, rounds, losses of placement,
- * types that come and go, timers, state operations and time. After every step no actor runs two turns at a time, or a
+ * The whole engine under a random course of events: calls, cancellations, answers, failures, rounds, losses of
+ * placement, types that come and go, timers, state operations and time. After every step no actor runs two turns at a time, or a
  * turn beside its deactivation; in the end every operation has called back exactly once and nothing is left.
  */
 #include <setjmp.h>
@@ -129,7 +129,8 @@ static void step_answer_remote(struct world *w)
 {
     static const int statuses[] = { 0, 0, 0, 14, 13, 8 };
     if (w->t.remote.open_len > 0) {
-        remote_answer(&w->t, below(w, w->t.remote.open_len), statuses[below(w, TR_ARRAY_LEN(statuses))],
+        remote_answer(&w->t, below(w, w->t.remote.open_len),
+                      statuses[below(w, TR_ARRAY_LEN(statuses))],
                       below(w, 2) == 0 ? "error invoke actor method: remote actor moved" : "no");
     }
 }
@@ -161,9 +162,12 @@ static void step_timer(struct world *w)
         tr_actor_timer_delete(w->t.engine, tr_slice_str("cat"), id, tr_slice_str("t"));
         return;
     }
-    const struct tr_actor_timer_conf conf = { .actor_type = TR_SLICE_LIT("cat"), .actor_id = id,
-                                              .name = TR_SLICE_LIT("t"), .due_time = TR_SLICE_LIT("300ms"),
-                                              .period = below(w, 2) == 0 ? TR_SLICE_LIT("1s") : TR_SLICE_LIT("") };
+    const struct tr_actor_timer_conf conf = { .actor_type = TR_SLICE_LIT("cat"),
+                                              .actor_id = id,
+                                              .name = TR_SLICE_LIT("t"),
+                                              .due_time = TR_SLICE_LIT("300ms"),
+                                              .period = below(w, 2) == 0 ? TR_SLICE_LIT("1s")
+                                                                         : TR_SLICE_LIT("") };
     struct tr_err err;
     if (tr_actor_timer_create(w->t.engine, &conf, &err) != TR_OK) {
         assert_int_equal(err.code, TR_ACTOR_TIMER_CREATE); /* not hosted just now */
@@ -329,7 +333,9 @@ static void run(uint64_t seed)
     tr_rng_init_seed(&w.rng, seed);
     engine_test_init_bare(&w.t);
     w.store = tr_store_mem_new(w.t.loop);
-    const struct tr_actor_state_conf conf = { .store = w.store, .is_capable = true, .app_id = TR_SLICE_LIT("zoo") };
+    const struct tr_actor_state_conf conf = { .store = w.store,
+                                              .is_capable = true,
+                                              .app_id = TR_SLICE_LIT("zoo") };
     tr_actor_state_set(w.t.engine, &conf);
     for (unsigned i = 0; i < STEPS; i++) {
         step(&w);

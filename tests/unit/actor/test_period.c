@@ -10,14 +10,14 @@
 #include "runtime/actor/period.h"
 #include "runtime/base/assert.h"
 
-#define S  INT64_C(1000000)
-#define H  (3600 * S)
+#define S   INT64_C(1000000)
+#define H   (3600 * S)
 #define DAY (24 * H)
 /* 2026-08-02 10:00:00 UTC */
 #define NOW (INT64_C(1785664800) * S)
 
-static void assert_period(const char *text, int64_t years, int64_t months, int64_t days, int64_t span_us,
-                          int64_t repetitions)
+static void assert_period(const char *text, int64_t years, int64_t months, int64_t days,
+                          int64_t span_us, int64_t repetitions)
 {
     struct tr_period p;
     struct tr_err err = { .msg = "" };
@@ -45,14 +45,14 @@ static void durations_are_read_as_the_original_reads_them(void **state)
     assert_period("P2M", 0, 2, 0, 0, -1);
     assert_period("PT2M", 0, 0, 0, 120 * S, -1);
     assert_period("P-1D", 0, 0, -1, 0, -1);
-    assert_period("P1D2D", 0, 0, 3, 0, -1);       /* days add up */
-    assert_period("P1Y2Y", 2, 0, 0, 0, -1);       /* years do not */
+    assert_period("P1D2D", 0, 0, 3, 0, -1); /* days add up */
+    assert_period("P1Y2Y", 2, 0, 0, 0, -1); /* years do not */
     assert_period("PT", 0, 0, 0, 0, -1);
     assert_period("PT5", 0, 0, 0, 0, -1);         /* a number without a unit does not count */
     assert_period("P1DTT1S", 0, 0, 1, 1 * S, -1); /* the second T changes nothing */
     assert_period("1h30m", 0, 0, 0, H + 30 * 60 * S, -1);
     assert_period("1.5ms", 0, 0, 0, 1500, -1);
-    assert_period("1ns", 0, 0, 0, 1, -1);         /* rounded up */
+    assert_period("1ns", 0, 0, 0, 1, -1); /* rounded up */
     assert_period("-1s", 0, 0, 0, -S, -1);
     assert_period("0", 0, 0, 0, 0, -1);
     (void)state;
@@ -60,9 +60,29 @@ static void durations_are_read_as_the_original_reads_them(void **state)
 
 static void bad_durations_are_named(void **state)
 {
-    const char *const bad[] = { "",      "P",      "R",       "R/PT1S", "Rx/PT1S", "R1x/PT1S", "PY",   "P1H",
-                                "PT1Y",  "PT1D",   "P1T1S",   "P1.5D",  "PT1.5S",  "P1 D",     "1d",   "foo",
-                                "R5/1s", "R5/foo", "R5/PTxS", "T1S",    "pt1s",    "P99999999999Y", "R99999999999999999999/PT1S" };
+    const char *const bad[] = { "",
+                                "P",
+                                "R",
+                                "R/PT1S",
+                                "Rx/PT1S",
+                                "R1x/PT1S",
+                                "PY",
+                                "P1H",
+                                "PT1Y",
+                                "PT1D",
+                                "P1T1S",
+                                "P1.5D",
+                                "PT1.5S",
+                                "P1 D",
+                                "1d",
+                                "foo",
+                                "R5/1s",
+                                "R5/foo",
+                                "R5/PTxS",
+                                "T1S",
+                                "pt1s",
+                                "P99999999999Y",
+                                "R99999999999999999999/PT1S" };
     for (size_t i = 0; i < TR_ARRAY_LEN(bad); i++) {
         struct tr_period p;
         struct tr_err err;
@@ -109,7 +129,8 @@ static void bad_points_in_time_are_named(void **state)
     assert_string_equal(err.msg, "repetitions are not allowed");
     assert_int_equal(tr_period_parse_time(tr_slice_str("tomorrow"), NOW, &us, &err), TR_INVALID);
     assert_string_equal(err.msg, "unsupported time/duration format: tomorrow");
-    assert_int_equal(tr_period_parse_time(tr_slice_str("2026-02-30T10:00:00Z"), NOW, &us, &err), TR_INVALID);
+    assert_int_equal(tr_period_parse_time(tr_slice_str("2026-02-30T10:00:00Z"), NOW, &us, &err),
+                     TR_INVALID);
     (void)state;
 }
 
@@ -148,20 +169,26 @@ static void adding_days_agrees_with_plain_arithmetic(void **state)
 
 static void far_points_are_cut_and_never_overflow(void **state)
 {
-    const struct tr_period eternity = { .years = 1000000000, .months = 1000000000, .span_us = INT64_MAX };
-    const struct tr_period past = { .years = -1000000000, .days = -7000000000, .span_us = INT64_MIN };
+    const struct tr_period eternity = { .years = 1000000000,
+                                        .months = 1000000000,
+                                        .span_us = INT64_MAX };
+    const struct tr_period past = { .years = -1000000000,
+                                    .days = -7000000000,
+                                    .span_us = INT64_MIN };
     assert_int_equal(tr_period_after(&eternity, NOW), TR_PERIOD_TIME_MAX_US);
     assert_int_equal(tr_period_after(&past, NOW), -TR_PERIOD_TIME_MAX_US);
-    assert_int_equal(tr_period_after(&(struct tr_period){ .days = INT64_C(64000000000) }, NOW), TR_PERIOD_TIME_MAX_US);
+    assert_int_equal(tr_period_after(&(struct tr_period){ .days = INT64_C(64000000000) }, NOW),
+                     TR_PERIOD_TIME_MAX_US);
     (void)state;
 }
 
 /* --- schedules --- */
 
-static enum tr_code init(struct tr_schedule *s, const char *due, const char *period, const char *ttl, struct tr_err *err)
+static enum tr_code init(struct tr_schedule *s, const char *due, const char *period,
+                         const char *ttl, struct tr_err *err)
 {
-    return tr_schedule_init(s, TR_SLICE_LIT("cat||tom||t1"), tr_slice_str(due), tr_slice_str(period), tr_slice_str(ttl),
-                            NOW, err);
+    return tr_schedule_init(s, TR_SLICE_LIT("cat||tom||t1"), tr_slice_str(due),
+                            tr_slice_str(period), tr_slice_str(ttl), NOW, err);
 }
 
 /* Number of firings, at most `max`. */
@@ -189,10 +216,12 @@ static void schedules_fire_as_often_as_they_should(void **state)
     assert_int_equal(firings("", "0s", "", 100), 1);
     assert_int_equal(firings("", "1s", "", 100), 100);
     assert_int_equal(firings("", "1s", "5s", 100), 5);
-    assert_int_equal(firings("2s", "1s", "5s", 100), 5); /* the time to live counts from the due time */
+    assert_int_equal(firings("2s", "1s", "5s", 100),
+                     5); /* the time to live counts from the due time */
     assert_int_equal(firings("", "R3/PT1S", "PT2S", 100), 2);
     assert_int_equal(firings("", "R3/PT1S", "PT1M", 100), 3);
-    assert_int_equal(firings("", "", "0s", 100), 0); /* expired when due: accepted, and never fires */
+    assert_int_equal(firings("", "", "0s", 100),
+                     0); /* expired when due: accepted, and never fires */
     assert_int_equal(firings("-5s", "", "", 100), 1);
     (void)state;
 }
@@ -220,20 +249,26 @@ static void assert_refused(const char *due, const char *period, const char *ttl,
 
 static void bad_schedules_are_refused_in_daprs_words(void **state)
 {
-    assert_refused("soon", "", "", "error parsing timer due time: unsupported time/duration format: soon");
+    assert_refused("soon", "", "",
+                   "error parsing timer due time: unsupported time/duration format: soon");
     assert_refused("R2/PT1S", "", "", "error parsing timer due time: repetitions are not allowed");
-    assert_refused("", "often", "", "invalid timer period: parse error: unsupported duration format: often");
+    assert_refused("", "often", "",
+                   "invalid timer period: parse error: unsupported duration format: often");
     assert_refused("", "R0/PT1S", "", "invalid timer period: has zero repetitions");
     assert_refused("", "-1s", "", "invalid timer period: is negative");
     assert_refused("", "P1MT-800H", "", "invalid timer period: is negative");
-    assert_refused("", "", "long", "error parsing timer TTL: unsupported time/duration format: long");
-    assert_refused("2s", "", "2026-08-02T10:00:01Z",
-                   "timer cat||tom||t1 has already expired: dueTime: 2026-08-02 10:00:02 +0000 UTC TTL: "
-                   "2026-08-02T10:00:01Z");
+    assert_refused("", "", "long",
+                   "error parsing timer TTL: unsupported time/duration format: long");
+    assert_refused(
+        "2s", "", "2026-08-02T10:00:01Z",
+        "timer cat||tom||t1 has already expired: dueTime: 2026-08-02 10:00:02 +0000 UTC TTL: "
+        "2026-08-02T10:00:01Z");
     assert_refused("500ms", "", "-2s",
-                   "timer cat||tom||t1 has already expired: dueTime: 2026-08-02 10:00:00.5 +0000 UTC TTL: -2s");
-    assert_refused("2026-08-01T00:00:00Z", "", "1h",
-                   "timer cat||tom||t1 has already expired: dueTime: 2026-08-01 00:00:00 +0000 UTC TTL: 1h");
+                   "timer cat||tom||t1 has already expired: dueTime: 2026-08-02 10:00:00.5 +0000 "
+                   "UTC TTL: -2s");
+    assert_refused(
+        "2026-08-01T00:00:00Z", "", "1h",
+        "timer cat||tom||t1 has already expired: dueTime: 2026-08-01 00:00:00 +0000 UTC TTL: 1h");
     (void)state;
 }
 

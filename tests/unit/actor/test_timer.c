@@ -16,8 +16,9 @@ static struct tr_actor_type_stats stats_of(struct engine_test *t)
     return stats;
 }
 
-static enum tr_code try_create(struct engine_test *t, const char *id, const char *name, const char *due,
-                               const char *period, const char *ttl, struct tr_err *err)
+static enum tr_code try_create(struct engine_test *t, const char *id, const char *name,
+                               const char *due, const char *period, const char *ttl,
+                               struct tr_err *err)
 {
     const struct tr_actor_timer_conf conf = {
         .actor_type = TR_SLICE_LIT("cat"),
@@ -32,7 +33,8 @@ static enum tr_code try_create(struct engine_test *t, const char *id, const char
     return tr_actor_timer_create(t->engine, &conf, err);
 }
 
-static void create(struct engine_test *t, const char *id, const char *name, const char *due, const char *period)
+static void create(struct engine_test *t, const char *id, const char *name, const char *due,
+                   const char *period)
 {
     struct tr_err err = { .msg = "" };
     if (try_create(t, id, name, due, period, "", &err) != TR_OK) {
@@ -254,11 +256,13 @@ static void bad_timers_are_refused_with_the_reason(void **state)
     struct tr_err err;
     engine_test_init(&t);
     assert_int_equal(try_create(&t, "tom", "t1", "soon", "", "", &err), TR_ACTOR_TIMER_CREATE);
-    assert_string_equal(err.msg, "error parsing timer due time: unsupported time/duration format: soon");
+    assert_string_equal(err.msg,
+                        "error parsing timer due time: unsupported time/duration format: soon");
     assert_int_equal(try_create(&t, "tom", "t1", "", "R0/PT1S", "", &err), TR_ACTOR_TIMER_CREATE);
     tr_actor_suspend(t.engine, true);
     assert_int_equal(try_create(&t, "tom", "t1", "", "", "", &err), TR_ACTOR_TIMER_CREATE);
-    assert_string_equal(err.msg, "can't create timer for actor cat||tom: actor type not registered");
+    assert_string_equal(err.msg,
+                        "can't create timer for actor cat||tom: actor type not registered");
     assert_int_equal(stats_of(&t).timers, 0);
     engine_test_fini(&t);
     (void)state;

@@ -265,7 +265,8 @@ static void model_remove(struct model *m, unsigned who)
             if (flight->turns[i] != who) {
                 continue;
             }
-            memmove(&flight->turns[i], &flight->turns[i + 1], (flight->len - i - 1) * sizeof(unsigned));
+            memmove(&flight->turns[i], &flight->turns[i + 1],
+                    (flight->len - i - 1) * sizeof(unsigned));
             flight->len--;
             if (flight->len == 0) {
                 memmove(flight, flight + 1, (m->len - f - 1) * sizeof(*flight));
