@@ -239,6 +239,7 @@ static struct tr_rpc_call *call_new(struct tr_rpc_server *server, struct tr_rpc_
         .rpc = server->rpc,
         .call = slot->call,
         .message_bytes_max = server->message_bytes_max,
+        .deadline_ms = call->deadline_ms,
         .is_server = true,
         .on_idle = on_flow_idle,
     };

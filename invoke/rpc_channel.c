@@ -300,6 +300,9 @@ void tr_rpc_client_call_cancel(struct tr_rpc_client_call *call)
     if (call->call != NULL) {
         (void)grpc_call_cancel(call->call, NULL);
         tr_rpc_kick(call->channel->rpc);
+        if (call->on_cancelled != NULL) {
+            call->on_cancelled(call);
+        }
     }
 }
 

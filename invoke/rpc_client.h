@@ -102,8 +102,10 @@ void tr_rpc_unary_fini(struct tr_rpc_unary *unary);
 /*
  * A call with any number of messages either way. Zero it, fill the inputs, start; then receive and send one at a time,
  * and half-close after the last send. `cb` comes once, after every receive and send has come back: when the peer's
- * status is here and all messages before it have been received, or when the call failed or was cancelled. A stream
- * whose user stops receiving therefore ends only by cancel or failure.
+ * status is here and all messages before it have been received, or when the call failed or was cancelled.
+ *
+ * One message is read ahead. A stream whose user does not receive it therefore ends only by cancel, and notices a loss
+ * only when it receives again (or its sends fail).
  */
 struct tr_rpc_stream {
     struct tr_slice path;                          /* in, copied */

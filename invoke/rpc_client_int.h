@@ -26,6 +26,7 @@ struct tr_rpc_channel {
 struct tr_rpc_client_call {
     struct tr_rpc_channel *channel; /* borrowed */
     struct tr_link link;            /* in channel->calls */
+    void (*on_cancelled)(struct tr_rpc_client_call *call); /* the call was cancelled by us; NULL allowed */
     grpc_call *call;                /* owned; NULL when the call was refused by us */
     struct tr_rpc_alarm alarm;
     struct tr_rpc_md_out metadata;

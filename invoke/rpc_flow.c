@@ -1,9 +1,10 @@
 /*
  * The two directions of a stream: one message at a time each way, the same for client and server.
  *
- * A receive ends with a message or without one. gRPC gives "no message" both for a half-close and for a lost call. The
- * client need not tell them apart, its final status does. The server must: it waits until the queue has been emptied,
- * because the notice of the loss comes out of it together with the empty receive.
+ * A receive ends with a message or without one. Without one there are two cases, a half-close and a lost call. The client
+ * need not tell them apart, its final status does. The server asks gRPC, which knows of most losses at that time; else it
+ * waits until the queue has been emptied, because the notice of the loss comes out of it together with the receive; and
+ * it looks at the deadline, which another thread of gRPC works on.
  */
 #include "invoke/rpc_int.h"
 
@@ -40,11 +41,18 @@ static void finish_recv(struct tr_rpc_flow *flow)
     flow->on_idle(flow);
 }
 
+static bool is_past_deadline(const struct tr_rpc_flow *flow)
+{
+    /* gRPC's clock and ours differ by their rounding. */
+    const uint64_t now_ms = tr_loop_clock_us(tr_rpc_loop(flow->rpc)) / 1000 + 2;
+    return flow->deadline_ms != 0 && now_ms >= flow->deadline_ms;
+}
+
+/* The queue has been emptied since the receive came back without a message. */
 static void on_end_settled(struct tr_rpc_op *op, bool ok)
 {
-    (void)ok;
     struct tr_rpc_flow *flow = TR_CONTAINER_OF(op, struct tr_rpc_flow, recv_op);
-    if (flow->is_server && flow->is_canceled) {
+    if (flow->is_server && (!ok || flow->is_canceled || is_past_deadline(flow))) {
         (void)tr_err_set(&flow->recv->err, TR_CANCELED, "the call is over");
     }
     finish_recv(flow);
@@ -53,16 +61,13 @@ static void on_end_settled(struct tr_rpc_op *op, bool ok)
 static void on_received(struct tr_rpc_op *op, bool ok)
 {
     struct tr_rpc_flow *flow = TR_CONTAINER_OF(op, struct tr_rpc_flow, recv_op);
-    if (!ok) {
-        flow->is_canceled = true;
-    }
     if (flow->in != NULL) {
         fill_message(flow, flow->recv);
         finish_recv(flow);
-    } else if (flow->is_server && !flow->is_canceled) {
-        tr_rpc_op_post(flow->rpc, &flow->recv_op, on_end_settled, true);
+    } else if (flow->is_server && ok && grpc_call_failed_before_recv_message(flow->call) == 0) {
+        tr_rpc_op_post(flow->rpc, op, on_end_settled, true);
     } else {
-        on_end_settled(op, true);
+        on_end_settled(op, false);
     }
 }
 

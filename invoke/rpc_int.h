@@ -122,6 +122,7 @@ struct tr_rpc_flow {
     struct tr_rpc *rpc;                               /* borrowed */
     grpc_call *call;                                  /* borrowed */
     size_t message_bytes_max;
+    uint64_t deadline_ms; /* server: of the call, 0 for none */
     bool is_server;
     bool is_over;     /* nothing more comes or goes: end operations without gRPC */
     bool is_canceled; /* server: an end of the messages is a loss, not a half-close */

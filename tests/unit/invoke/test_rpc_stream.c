@@ -225,6 +225,12 @@ static void connect_stream(struct fixture *f, struct peer *p, struct client *c)
 
 /* --- tests ---------------------------------------------------------------------------------------------------------- */
 
+static void answer(void *ctx, struct tr_rpc_call *call)
+{
+    (void)ctx;
+    tr_rpc_call_reply(call, tr_slice(NULL, 0));
+}
+
 static void thousand_messages_go_both_ways_in_order(void **state)
 {
     (void)state;
@@ -251,12 +257,6 @@ static void thousand_messages_go_both_ways_in_order(void **state)
 static bool is_not_sending(void *ctx)
 {
     return !((const struct client *)ctx)->is_sending;
-}
-
-static void answer(void *ctx, struct tr_rpc_call *call)
-{
-    (void)ctx;
-    tr_rpc_call_reply(call, tr_slice(NULL, 0));
 }
 
 /* Does the send stay in flight while other calls go to and fro on the same connection? */
@@ -353,6 +353,37 @@ static void servers_end_overtakes_no_message_and_carries_trailers(void **state)
     assert_true(tr_rpc_md_get(&c.op.trailing, "x-last", &value));
     assert_text(value, "2");
     fixture_wait_count(&f, &p.closed, 1);
+    client_fini(&c);
+    fixture_fini(&f);
+}
+
+static void error_status_leaves_a_late_reader_the_messages_before_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct peer p = { 0 };
+    struct client c = { 0 };
+    connect_stream(&f, &p, &c);
+    peer_send(&p, TR_SLICE_LIT("one"));
+    fixture_wait_count(&f, &p.sent, 1);
+    peer_send(&p, TR_SLICE_LIT("two"));
+    fixture_wait_count(&f, &p.sent, 2);
+    tr_rpc_call_fail(p.call, TR_RPC_ABORTED, TR_SLICE_LIT("enough"));
+    fixture_wait_count(&f, &p.closed, 1);
+    const struct tr_rpc_method ping = { .path = PING, .handler = answer };
+    tr_rpc_server_add(f.server, &ping);
+    struct unary u = { 0 };
+    unary_call(&f, &u, PING, tr_slice(NULL, 0));
+    tr_rpc_unary_fini(&u.op);
+    assert_false(c.is_done);
+    client_recv(&c);
+    fixture_wait_count(&f, &c.received, 1);
+    assert_text(tr_buf_slice(&c.last), "one");
+    client_recv(&c);
+    fixture_wait_count(&f, &c.received, 2);
+    assert_text(tr_buf_slice(&c.last), "two");
+    fixture_wait(&f, &c.is_done);
+    assert_int_equal(c.op.status, TR_RPC_ABORTED);
     client_fini(&c);
     fixture_fini(&f);
 }
@@ -506,6 +537,7 @@ int main(void)
         cmocka_unit_test(slow_reader_holds_the_sender_back),
         cmocka_unit_test(half_close_ends_the_servers_receives_and_no_more),
         cmocka_unit_test(servers_end_overtakes_no_message_and_carries_trailers),
+        cmocka_unit_test(error_status_leaves_a_late_reader_the_messages_before_it),
         cmocka_unit_test(servers_error_ends_a_client_that_still_sends),
         cmocka_unit_test(clients_cancel_reaches_a_receiving_server_as_a_loss),
         cmocka_unit_test(receive_in_flight_at_the_servers_own_end_comes_back_canceled),
