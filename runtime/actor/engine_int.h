@@ -178,6 +178,19 @@ void tr_actor_calls_abort(struct tr_actor_engine *engine, enum tr_abort reason);
 /* "context canceled" and the like. */
 void tr_abort_err(enum tr_abort reason, struct tr_slice name, struct tr_err *err);
 
+/* --- outcome.c --- */
+
+/* Source: Dapr pkg/actors/router/router.go. */
+#define TR_TEXT_MOVED "remote actor moved"
+
+/* Move what came back into the call and set its outcome. */
+void tr_outcome_take_app(struct tr_actor_call *call, struct tr_app_call *app);
+void tr_outcome_take_remote(struct tr_actor_call *call, struct tr_remote_call *remote);
+/* A peer's status: may another attempt do better? It is away, or the actor has moved on. */
+bool tr_outcome_is_worth_retrying(const struct tr_actor_call *call);
+/* The peer's status becomes the text that names the peer and the number of retries. */
+void tr_outcome_name_peer(struct tr_actor_call *call);
+
 /* --- drain.c --- */
 
 void tr_round_init(struct tr_actor_engine *engine);

@@ -413,6 +413,24 @@ static void a_peer_that_stays_away_is_named_with_the_number_of_retries(void **st
     (void)state;
 }
 
+static void a_final_failure_after_a_retry_is_told_as_if_it_were_the_first(void **state)
+{
+    struct engine_test t;
+    struct test_call a;
+    engine_test_init(&t);
+    t.owner.answer = TR_OWNER_REMOTE;
+    test_call(&t, &a, "tom");
+    remote_answer(&t, 0, 14, "connection refused");
+    loop_fake_advance(t.loop, 1000);
+    remote_answer(&t, 0, 7, "no");
+    assert_string_equal(test_call_http(&a),
+                        "500 ERR_ACTOR_INVOKE_METHOD: error invoke actor method: rpc error: "
+                        "code = PermissionDenied desc = no");
+    test_call_fini(&a);
+    engine_test_fini(&t);
+    (void)state;
+}
+
 static void a_call_from_another_sidecar_is_not_passed_on(void **state)
 {
     struct engine_test t;
@@ -700,6 +718,7 @@ int main(void)
         cmocka_unit_test(a_peers_failure_passes_through_with_its_status),
         cmocka_unit_test(a_peer_that_is_away_or_no_longer_owner_is_tried_again),
         cmocka_unit_test(a_peer_that_stays_away_is_named_with_the_number_of_retries),
+        cmocka_unit_test(a_final_failure_after_a_retry_is_told_as_if_it_were_the_first),
         cmocka_unit_test(a_call_from_another_sidecar_is_not_passed_on),
         cmocka_unit_test(calls_are_held_while_placement_does_not_know),
         cmocka_unit_test(a_canceled_turn_is_aborted_and_frees_the_actor),
