@@ -126,6 +126,46 @@ extern const size_t api_state_rows_len;
 extern const struct api_grpc_row api_meta_rows[];
 extern const size_t api_meta_rows_len;
 
+/* --- errors with details -------------------------------------------------------------------------------------------- */
+
+#define API_FAULT_PAIRS_MAX 2U
+
+/*
+ * An error with the google.rpc details that stand beside it, as both surfaces tell them. All zero is "no error".
+ * Source: Dapr kit errors/errors.go, for which details there are, their order and their JSON.
+ */
+struct api_fault {
+    enum tr_code code;       /* names the error over HTTP; TR_OK: none */
+    int http_status;
+    int grpc_status;
+    struct tr_buf message;   /* owned */
+    const char *reason;      /* of ErrorInfo; NULL: no details at all */
+    struct api_fault_pair {  /* ErrorInfo's metadata, sorted by key */
+        const char *key;
+        struct tr_buf value; /* owned */
+    } pairs[API_FAULT_PAIRS_MAX];
+    size_t pairs_len;
+    struct tr_buf resource;  /* owned: the state store that ResourceInfo names; empty: none */
+    bool has_field;          /* BadRequest with one violation, described by the message */
+    struct tr_buf field;     /* owned */
+    const char *help_url;    /* of Help; NULL: none */
+    const char *help_text;
+    bool is_plain_over_http; /* HTTP leaves the details out */
+};
+
+void api_fault_fini(struct api_fault *fault);
+/* Set code, the statuses of its row, and the message; the rest is left as it is. */
+void api_fault_set(struct api_fault *fault, enum tr_code code, const char *fmt, ...) TR_PRINTF(3, 4);
+void api_fault_pair(struct api_fault *fault, const char *key, struct tr_slice value);
+/* Append the JSON body. */
+void api_fault_json(const struct api_fault *fault, struct tr_buf *out);
+/* Append the encoded google.rpc.Status. */
+void api_fault_pack(const struct api_fault *fault, struct tr_buf *out);
+
+/* Answer with the error, and end the request or call. */
+void api_reply_fault(struct api_request *req, const struct api_fault *fault);
+void api_call_fail_fault(struct api_call *call, const struct api_fault *fault);
+
 /* --- shared by both ------------------------------------------------------------------------------------------------- */
 
 /* Is the type one of the workflow engine's? Then `err` says that it is reserved. */

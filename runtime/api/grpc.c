@@ -4,11 +4,9 @@
  */
 #include <stdlib.h>
 
-#include "proto/common.pb-c.h"
 #include "proto/wire.h"
 #include "runtime/api/api_int.h"
 
-#define ERROR_INFO_URL    "type.googleapis.com/google.rpc.ErrorInfo"
 #define ACTOR_STREAM_PATH "/dapr.proto.runtime.v1.Dapr/SubscribeActorEventsAlpha1"
 
 static const struct {
@@ -65,32 +63,23 @@ void api_call_fail(struct api_call *call, int status, struct tr_slice message)
     tr_rpc_call_fail(call->rpc, status, message);
 }
 
+void api_call_fail_fault(struct api_call *call, const struct api_fault *fault)
+{
+    if (fault->reason != NULL) {
+        struct tr_buf bytes = { 0 };
+        api_fault_pack(fault, &bytes);
+        tr_rpc_md_add(tr_rpc_call_trailing(call->rpc), TR_SLICE_LIT("grpc-status-details-bin"), tr_buf_slice(&bytes));
+        tr_buf_fini(&bytes);
+    }
+    api_call_fail(call, fault->grpc_status, tr_buf_slice(&fault->message));
+}
+
 void api_call_fail_reason(struct api_call *call, int status, struct tr_slice message, const char *reason)
 {
-    if (reason != NULL) {
-        struct tr_buf info_bytes = { 0 };
-        struct tr_buf status_bytes = { 0 };
-        Tr__Common__ErrorInfo info = TR__COMMON__ERROR_INFO__INIT;
-        Tr__Common__Any any = TR__COMMON__ANY__INIT;
-        Tr__Common__Any *details[] = { &any };
-        Tr__Common__RpcStatus rpc_status = TR__COMMON__RPC_STATUS__INIT;
-        TR_WIRE_SET(&info, reason, tr_slice_str(reason));
-        TR_WIRE_SET(&info, domain, TR_SLICE_LIT("dapr.io"));
-        tr_wire_pack(&info, &info_bytes);
-        TR_WIRE_SET(&any, type_url, TR_SLICE_LIT(ERROR_INFO_URL));
-        TR_WIRE_SET(&any, value, tr_buf_slice(&info_bytes));
-        rpc_status.has_code = true;
-        rpc_status.code = status;
-        TR_WIRE_SET(&rpc_status, message, message);
-        rpc_status.n_details = 1;
-        rpc_status.details = details;
-        tr_wire_pack(&rpc_status, &status_bytes);
-        tr_rpc_md_add(tr_rpc_call_trailing(call->rpc), TR_SLICE_LIT("grpc-status-details-bin"),
-                      tr_buf_slice(&status_bytes));
-        tr_buf_fini(&info_bytes);
-        tr_buf_fini(&status_bytes);
-    }
-    api_call_fail(call, status, message);
+    struct api_fault fault = { .grpc_status = status, .reason = reason };
+    tr_buf_add(&fault.message, message);
+    api_call_fail_fault(call, &fault);
+    api_fault_fini(&fault);
 }
 
 void api_call_fail_err(struct api_call *call, const struct tr_err *err)

@@ -78,6 +78,14 @@ void api_reply_wrapped(struct api_request *req, enum tr_code code, const char *p
     tr_buf_fini(&text);
 }
 
+void api_reply_fault(struct api_request *req, const struct api_fault *fault)
+{
+    struct tr_buf body = { 0 };
+    api_fault_json(fault, &body);
+    api_reply_json(req, fault->http_status, tr_buf_slice(&body));
+    tr_buf_fini(&body);
+}
+
 /* --- routing -------------------------------------------------------------------------------------------------------- */
 
 static bool is_served(const struct tr_api *api, const struct api_route *route)
