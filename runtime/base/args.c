@@ -312,18 +312,20 @@ enum tr_code tr_args_parse(struct tr_args *args, const struct tr_args_spec *spec
 {
     tr_assert(spec->rows_len <= TR_ARGS_MAX);
     *args = (struct tr_args){ .spec = spec, .conf = conf };
+    args->first_word = argc;
     set_defaults(args);
     for (int at = 1; at < argc && !args->wants_help; at++) {
         struct tr_slice word = tr_slice_str(argv[at]);
         const size_t dashes = take_dashes(spec->style, &word);
-        if (dashes == 0 && spec->style == TR_ARGS_GO) {
+        const bool is_end = dashes == 2 && word.len == 0; /* "--" ends the flags */
+        if ((is_end || dashes == 0) && args->first_word == argc) {
+            args->first_word = at;
+        }
+        if (is_end || (dashes == 0 && spec->style == TR_ARGS_GO)) {
             break;
         }
         if (dashes == 0) {
             continue;
-        }
-        if (dashes == 2 && word.len == 0) {
-            break; /* "--" ends the flags */
         }
         const enum tr_code rc = parse_flag(args, dashes, word, argc, argv, &at, err);
         if (rc != TR_OK) {

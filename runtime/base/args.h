@@ -69,6 +69,7 @@ struct tr_args {
     void *conf;                      /* borrowed */
     bool is_set[TR_ARGS_MAX];        /* by row: given on the command line */
     bool wants_help;                 /* -h, --help: print tr_args_usage() and exit 0 */
+    int first_word;                  /* index in argv of the first that is no flag nor its value ("--" is one), or argc */
     struct tr_buf notes;             /* owned; lines for stderr about deprecated flags */
 };
 

@@ -146,6 +146,21 @@ static void words_between_flags_are_passed_over_and_two_dashes_end_them(void **s
     tr_args_fini(&t.args);
 }
 
+static void the_first_word_that_is_no_flag_is_known(void **state)
+{
+    (void)state;
+    struct args_test t;
+    parse(&t, TR_ARGS_PFLAG, WORDS("--app-id", "x", "word", "--threshold=1", "--", "y"));
+    assert_int_equal(t.args.first_word, 3);
+    tr_args_fini(&t.args);
+    parse(&t, TR_ARGS_PFLAG, WORDS("--app-id", "x", "--", "y"));
+    assert_int_equal(t.args.first_word, 3);
+    tr_args_fini(&t.args);
+    parse(&t, TR_ARGS_GO, WORDS("-app-id", "x"));
+    assert_int_equal(t.args.first_word, 3); /* the end: there is none */
+    tr_args_fini(&t.args);
+}
+
 static void mistakes_are_told_in_the_words_of_the_original(void **state)
 {
     (void)state;
@@ -228,6 +243,7 @@ int main(void)
         cmocka_unit_test(lists_are_csv_and_the_first_use_replaces_the_default),
         cmocka_unit_test(one_dash_will_do_where_the_original_says_so),
         cmocka_unit_test(words_between_flags_are_passed_over_and_two_dashes_end_them),
+        cmocka_unit_test(the_first_word_that_is_no_flag_is_known),
         cmocka_unit_test(mistakes_are_told_in_the_words_of_the_original),
         cmocka_unit_test(help_lists_every_flag_that_is_not_hidden),
         cmocka_unit_test(a_deprecated_flag_works_and_is_noted),
