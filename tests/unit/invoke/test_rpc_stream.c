@@ -506,6 +506,36 @@ static void message_above_the_limit_fails_its_receiver(void **state)
     fixture_fini(&f);
 }
 
+static void stream_above_the_channels_limit_is_refused_with_its_operations(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct peer p = { 0 };
+    struct client first = { 0 };
+    struct client second = { 0 };
+    fixture_init(&f, &(struct tr_rpc_server_conf){ 0 });
+    const struct tr_rpc_method method = {
+        .path = STREAM, .is_stream = true, .handler = on_stream, .ctx = &p
+    };
+    tr_rpc_server_add(f.server, &method);
+    fixture_start(&f, &(struct tr_rpc_channel_conf){ .calls_max = 1 });
+    client_start(&f, &first);
+    client_start(&f, &second);
+    client_recv(&second);
+    client_send(&second, TR_SLICE_LIT("x"));
+    fixture_wait(&f, &second.is_done);
+    assert_int_equal(second.op.status, TR_RPC_RESOURCE_EXHAUSTED);
+    assert_int_equal(second.ended, 1);
+    assert_int_equal(second.send_code, TR_CANCELED);
+    fixture_wait_count(&f, &p.arrived, 1);
+    tr_rpc_call_finish(p.call, TR_RPC_OK, tr_slice(NULL, 0));
+    fixture_wait(&f, &first.is_done);
+    fixture_wait_count(&f, &p.closed, 1);
+    client_fini(&first);
+    client_fini(&second);
+    fixture_fini(&f);
+}
+
 static void fallback_serves_every_other_path(void **state)
 {
     (void)state;
@@ -543,6 +573,7 @@ int main(void)
         cmocka_unit_test(receive_in_flight_at_the_servers_own_end_comes_back_canceled),
         cmocka_unit_test(deadline_ends_a_stream_on_both_sides),
         cmocka_unit_test(message_above_the_limit_fails_its_receiver),
+        cmocka_unit_test(stream_above_the_channels_limit_is_refused_with_its_operations),
         cmocka_unit_test(fallback_serves_every_other_path),
     };
     int failed = cmocka_run_group_tests_name("epoll", tests, NULL, NULL);
