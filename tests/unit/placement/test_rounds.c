@@ -699,6 +699,30 @@ static void a_waiting_host_that_leaves_never_enters_a_table(void **state)
     (void)state;
 }
 
+static void a_waiting_host_that_leaves_owes_the_others_its_round(void **state)
+{
+    for (uint64_t coalesce_ms = 0; coalesce_ms <= 500; coalesce_ms += 500) {
+        struct test *t = test_begin(coalesce_ms);
+        struct member *a = join(t, "t");
+        struct member *b = join(t, "t");
+        struct member *c = join(t, NULL);
+        leave(t, b);
+        leave(t, c);
+        settle(t);
+        pass(t, 500);
+        settle(t);
+        assert_seen(a, "lock 1 update 1 unlock 1 lock 2 update 2 unlock 2");
+        assert_table(a, "h001");
+        c = join(t, NULL); /* one without types owes nothing */
+        leave(t, c);
+        pass(t, 500);
+        settle(t);
+        assert_int_equal(tr_rounds_version(t->rounds), 2);
+        test_end(t);
+    }
+    (void)state;
+}
+
 static void leaving_twice_is_harmless(void **state)
 {
     struct test *t = test_begin(0);
@@ -1160,6 +1184,7 @@ int main(void)
         cmocka_unit_test(the_last_host_of_a_round_leaves_and_the_waiting_are_served_at_once),
         cmocka_unit_test(the_last_host_leaves_and_a_waiting_host_without_types_gets_an_empty_table),
         cmocka_unit_test(a_waiting_host_that_leaves_never_enters_a_table),
+        cmocka_unit_test(a_waiting_host_that_leaves_owes_the_others_its_round),
         cmocka_unit_test(leaving_twice_is_harmless),
         cmocka_unit_test(the_last_host_leaves_nothing_behind),
         cmocka_unit_test(a_host_silent_in_a_phase_is_closed_at_the_limit),
