@@ -47,6 +47,7 @@ const char *tr_uv_text(int status)
     case UV_EAI_NODATA:
         return "no such host";
     default:
-        return uv_strerror(status); /* allocates (and leaks) only for numbers that libuv does not know */
+        return uv_strerror(
+            status); /* allocates (and leaks) only for numbers that libuv does not know */
     }
 }

@@ -1,15 +1,16 @@
 /*
- * The rules of the loop: which timer, hook and deferred call runs when. The system behind it (poll, descriptors, signals)
- * is in loop_uv.c.
+ * The rules of the loop: which timer, hook and deferred call runs when. The system behind it (poll,
+ * descriptors, signals) is in loop_uv.c.
  *
- * A turn: timers that were due when it began, in order of time and then of setting; poll; hooks; deferred calls in rounds,
- * so that a call deferred by a deferred call still runs in this turn, up to a limit that keeps the sockets alive.
+ * A turn: timers that were due when it began, in order of time and then of setting; poll; hooks;
+ * deferred calls in rounds, so that a call deferred by a deferred call still runs in this turn, up
+ * to a limit that keeps the sockets alive.
  */
 #include "runtime/base/loop_int.h"
 
 #include "runtime/base/buf.h"
 
-/* --- clocks ---------------------------------------------------------------------------------------------------------- */
+/* --- clocks ----------------------------------------------------------------------------------- */
 
 void tr_loop_assert(const struct tr_loop *loop)
 {
@@ -53,7 +54,7 @@ static void refresh_clocks(struct tr_loop *loop)
     loop->unix_us = tr_loop_os_unix_us();
 }
 
-/* --- timers ---------------------------------------------------------------------------------------------------------- */
+/* --- timers ----------------------------------------------------------------------------------- */
 
 void tr_timer_init(struct tr_timer *timer, struct tr_loop *loop, void (*cb)(struct tr_timer *timer))
 {
@@ -90,14 +91,15 @@ void tr_loop_phase_timers(struct tr_loop *loop)
     /* Timers set from now on wait for the next turn, even if they are due. */
     const uint64_t seq_end = loop->timers.seq;
     struct tr_heap_node *node;
-    while ((node = tr_heap_min(&loop->timers)) != NULL && node->key <= now_ms && node->seq < seq_end) {
+    while ((node = tr_heap_min(&loop->timers)) != NULL && node->key <= now_ms &&
+           node->seq < seq_end) {
         struct tr_timer *timer = TR_CONTAINER_OF(node, struct tr_timer, node);
         tr_heap_remove(&loop->timers, node);
         timer->cb(timer);
     }
 }
 
-/* --- deferred calls -------------------------------------------------------------------------------------------------- */
+/* --- deferred calls --------------------------------------------------------------------------- */
 
 void tr_defer(struct tr_loop *loop, struct tr_defer *defer, void (*cb)(struct tr_defer *defer))
 {
@@ -137,7 +139,7 @@ static void run_defers(struct tr_loop *loop)
     }
 }
 
-/* --- hooks ----------------------------------------------------------------------------------------------------------- */
+/* --- hooks ------------------------------------------------------------------------------------ */
 
 void tr_loop_on_check(struct tr_loop *loop, struct tr_check *check)
 {
@@ -177,7 +179,8 @@ void tr_loop_phase_polled(struct tr_loop *loop)
     refresh_clocks(loop);
     loop->is_after_poll = true;
     run_checks(loop);
-    for (unsigned round = 0; round < TR_LOOP_DEFER_ROUNDS_MAX && !tr_list_empty(&loop->defers); round++) {
+    for (unsigned round = 0; round < TR_LOOP_DEFER_ROUNDS_MAX && !tr_list_empty(&loop->defers);
+         round++) {
         run_defers(loop);
     }
     loop->is_after_poll = false;

@@ -1,12 +1,14 @@
 /*
  * The loop's system on libuv.
  *
- * Five handles drive the rules of loop.c: an async handle (wake-ups from other threads, mails), one timer (the least of
- * our heap), prepare (arms that timer just before the poll, once a turn, however often our timers moved), check (the poll
- * is over), and idle, whose only effect while it is active is that the poll does not block.
+ * Five handles drive the rules of loop.c: an async handle (wake-ups from other threads, mails), one
+ * timer (the least of our heap), prepare (arms that timer just before the poll, once a turn,
+ * however often our timers moved), check (the poll is over), and idle, whose only effect while it
+ * is active is that the poll does not block.
  *
- * Tear-down: take turns until nothing of the users' is closing or working any more, then close the five and the loop. A
- * handle that nobody closed would keep that from ending, so it is looked for and named.
+ * Tear-down: take turns until nothing of the users' is closing or working any more, then close the
+ * five and the loop. A handle that nobody closed would keep that from ending, so it is looked for
+ * and named.
  */
 #include "runtime/base/loop_uv.h"
 
@@ -61,7 +63,7 @@ void tr_loop_wake(struct tr_loop *loop)
     tr_assert(uv_async_send(&loop->os->wake) == 0);
 }
 
-/* --- phases ---------------------------------------------------------------------------------------------------------- */
+/* --- phases ----------------------------------------------------------------------------------- */
 
 static void on_wake(uv_async_t *wake)
 {
@@ -100,7 +102,7 @@ static void on_check(uv_check_t *check)
     tr_loop_phase_polled(loop);
 }
 
-/* --- life ------------------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------- */
 
 struct tr_loop *tr_loop_new(void)
 {
@@ -114,7 +116,8 @@ struct tr_loop *tr_loop_new(void)
     loop->unix_us = tr_loop_os_unix_us();
     struct tr_loop_os *os = loop->os = tr_xzalloc(sizeof(*os));
     os->timer_at_ms = UINT64_MAX;
-    /* Writes to a broken connection must answer EPIPE; libuv's children get the default action back. */
+    /* Writes to a broken connection must answer EPIPE; libuv's children get the default action
+     * back. */
     tr_assert(signal(SIGPIPE, SIG_IGN) != SIG_ERR);
     tr_assert(uv_loop_init(&os->uv) == 0);
     tr_assert(uv_async_init(&os->uv, &os->wake, on_wake) == 0);
@@ -160,7 +163,8 @@ static void on_until_over(struct tr_timer *timer)
     TR_CONTAINER_OF(timer, struct until, timer)->is_over = true;
 }
 
-bool tr_loop_run_until(struct tr_loop *loop, bool (*done)(void *ctx), void *ctx, uint64_t timeout_ms)
+bool tr_loop_run_until(struct tr_loop *loop, bool (*done)(void *ctx), void *ctx,
+                       uint64_t timeout_ms)
 {
     tr_loop_assert(loop);
     struct until until = { .is_over = false };
@@ -177,7 +181,7 @@ bool tr_loop_run_until(struct tr_loop *loop, bool (*done)(void *ctx), void *ctx,
     return is_done;
 }
 
-/* --- tear-down ------------------------------------------------------------------------------------------------------- */
+/* --- tear-down -------------------------------------------------------------------------------- */
 
 struct leftovers {
     const struct tr_loop_os *os;
@@ -212,7 +216,8 @@ static void drain(struct tr_loop *loop)
 {
     for (;;) {
         const struct leftovers left = look_around(loop);
-        const bool is_waiting = loop->works_open > 0 || left.is_closing || !tr_list_empty(&loop->defers);
+        const bool is_waiting =
+            loop->works_open > 0 || left.is_closing || !tr_list_empty(&loop->defers);
         if (!is_waiting) {
             if (left.kind != NULL) {
                 tr_assert_fail(__FILE__, __LINE__, left.kind);

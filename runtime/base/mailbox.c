@@ -1,6 +1,6 @@
 /*
- * One stack of mails per loop, for all its mailboxes: posters push, the loop takes the whole stack at once and turns it
- * round. Only the poster that found the stack empty wakes the loop.
+ * One stack of mails per loop, for all its mailboxes: posters push, the loop takes the whole stack
+ * at once and turns it round. Only the poster that found the stack empty wakes the loop.
  */
 #include "runtime/base/mailbox.h"
 
@@ -37,7 +37,8 @@ void tr_mailbox_post(struct tr_mailbox *mailbox, struct tr_mail *mail)
     do {
         mail->next = head;
         /* Partner: the exchange in tr_loop_deliver(). */
-    } while (!atomic_compare_exchange_weak_explicit(&loop->mails, &head, mail, memory_order_release, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&loop->mails, &head, mail, memory_order_release,
+                                                    memory_order_relaxed));
     if (head == NULL) {
         tr_loop_wake(loop);
     }

@@ -3,9 +3,10 @@
  *
  *   LOOK UP --> TRY address 1 --> TRY address 2 --> ... --> connected
  *
- * A numeric address skips the look-up. The first fault is the one reported when no address answers, as Go does. The
- * deadline and cancel end it in any state: a stream that is being connected is closed, and a look-up, which cannot always
- * be called off, is left to come back to nobody (`connect` is NULL then).
+ * A numeric address skips the look-up. The first fault is the one reported when no address answers,
+ * as Go does. The deadline and cancel end it in any state: a stream that is being connected is
+ * closed, and a look-up, which cannot always be called off, is left to come back to nobody
+ * (`connect` is NULL then).
  */
 #include "runtime/base/net_uv.h"
 
@@ -18,21 +19,22 @@
 #define HOST_MAX 255 /* bytes of a name in DNS */
 
 struct tr_connect_impl {
-    struct tr_connect *connect; /* borrowed; NULL when the result stands and only the look-up is still out */
-    struct tr_loop *loop;       /* borrowed */
+    struct tr_connect
+        *connect; /* borrowed; NULL when the result stands and only the look-up is still out */
+    struct tr_loop *loop; /* borrowed */
     uv_getaddrinfo_t look_up;
     bool is_looking_up;
     struct tr_timer deadline;
     struct sockaddr_storage addrs[TR_NET_ADDRESSES_MAX];
     size_t addrs_len;
-    size_t at; /* the address that is tried */
-    struct tr_stream *stream; /* owned while it connects, else NULL */
-    struct tr_err first;      /* the first fault */
+    size_t at;                                       /* the address that is tried */
+    struct tr_stream *stream;                        /* owned while it connects, else NULL */
+    struct tr_err first;                             /* the first fault */
     char target[HOST_MAX + TR_NET_ADDRESS_TEXT_MAX]; /* for messages: "tcp 127.0.0.1:80" */
     char host[HOST_MAX + 1];
 };
 
-/* --- the end --------------------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void on_connect_complete(struct tr_op *op)
 {
@@ -82,7 +84,7 @@ void tr_connect_cancel(struct tr_connect *connect)
     fail(connect->impl, TR_CANCELED, "operation was canceled");
 }
 
-/* --- one address after the other ------------------------------------------------------------------------------------- */
+/* --- one address after the other -------------------------------------------------------------- */
 
 static void keep_first(struct tr_connect_impl *impl, int status)
 {
@@ -137,9 +139,11 @@ static void try_addresses(struct tr_connect_impl *impl)
         tr_sockaddr_text(&impl->addrs[impl->at], text);
         (void)snprintf(impl->target, sizeof(impl->target), "tcp %s", text);
         begin(impl, false);
-        (void)uv_tcp_nodelay(&impl->stream->uv.tcp, 1); /* noted by libuv and set when the socket is made */
-        const int status = uv_tcp_connect(&impl->stream->req.connect, &impl->stream->uv.tcp,
-                                          (const struct sockaddr *)&impl->addrs[impl->at], on_connected);
+        (void)uv_tcp_nodelay(&impl->stream->uv.tcp,
+                             1); /* noted by libuv and set when the socket is made */
+        const int status =
+            uv_tcp_connect(&impl->stream->req.connect, &impl->stream->uv.tcp,
+                           (const struct sockaddr *)&impl->addrs[impl->at], on_connected);
         if (status == 0) {
             return;
         }
@@ -165,7 +169,7 @@ static void connect_unix(struct tr_connect_impl *impl, struct tr_slice path)
     uv_pipe_connect(&impl->stream->req.connect, &impl->stream->uv.pipe, text, on_connected);
 }
 
-/* --- look-up --------------------------------------------------------------------------------------------------------- */
+/* --- look-up ---------------------------------------------------------------------------------- */
 
 static void set_port(struct sockaddr_storage *addr, uint16_t port)
 {
@@ -212,7 +216,8 @@ static void look_up(struct tr_connect_impl *impl)
     (void)snprintf(impl->target, sizeof(impl->target), "tcp: lookup %s", impl->host);
     const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
     impl->look_up.data = impl;
-    const int status = uv_getaddrinfo(tr_loop_uv(impl->loop), &impl->look_up, on_looked_up, impl->host, NULL, &hints);
+    const int status = uv_getaddrinfo(tr_loop_uv(impl->loop), &impl->look_up, on_looked_up,
+                                      impl->host, NULL, &hints);
     if (status != 0) {
         fail(impl, tr_uv_code(status), tr_uv_text(status));
         return;
@@ -223,7 +228,8 @@ static void look_up(struct tr_connect_impl *impl)
 
 static void connect_tcp(struct tr_connect_impl *impl, struct tr_slice host, uint16_t port)
 {
-    (void)snprintf(impl->target, sizeof(impl->target), "tcp %.*s:%u", (int)(host.len > HOST_MAX ? HOST_MAX : host.len),
+    (void)snprintf(impl->target, sizeof(impl->target), "tcp %.*s:%u",
+                   (int)(host.len > HOST_MAX ? HOST_MAX : host.len),
                    host.ptr == NULL ? "" : host.ptr, port);
     if (host.len == 0 || host.len > HOST_MAX || memchr(host.ptr, '\0', host.len) != NULL) {
         fail(impl, TR_INVALID, "the host is empty, too long or has a zero byte");

@@ -1,9 +1,10 @@
 /*
- * Listeners. The descriptor is ours and watched, not a handle of libuv's: when descriptors run out, libuv would accept and
- * drop the clients; here they wait in the backlog while accepting pauses.
+ * Listeners. The descriptor is ours and watched, not a handle of libuv's: when descriptors run out,
+ * libuv would accept and drop the clients; here they wait in the backlog while accepting pauses.
  *
- * Course: socket, options, bind, listen, watch; then for each readiness accept until there is none left, a burst at a
- * time. Accepted TCP sockets inherit TCP_NODELAY and keep-alive from the listener (Linux, inet_csk_clone_lock).
+ * Course: socket, options, bind, listen, watch; then for each readiness accept until there is none
+ * left, a burst at a time. Accepted TCP sockets inherit TCP_NODELAY and keep-alive from the
+ * listener (Linux, inet_csk_clone_lock).
  */
 #include "runtime/base/net_uv.h"
 
@@ -19,14 +20,14 @@
 #include "runtime/base/buf.h"
 
 #define ACCEPT_BURST_MAX 64 /* connections taken in one go, so that others get their turn */
-#define LISTENER_MAGIC 0x115710ceU
+#define LISTENER_MAGIC   0x115710ceU
 
 struct tr_listener {
     uint32_t magic;
     int fd;
     bool is_closed;
     uint16_t port;
-    struct tr_loop *loop; /* borrowed */
+    struct tr_loop *loop;      /* borrowed */
     struct tr_fd_watch *watch; /* owned */
     struct tr_timer retry;
     struct tr_defer release;
@@ -35,7 +36,7 @@ struct tr_listener {
     char *unix_path; /* owned, or NULL */
 };
 
-/* --- accepting ------------------------------------------------------------------------------------------------------- */
+/* --- accepting -------------------------------------------------------------------------------- */
 
 static void on_retry(struct tr_timer *timer)
 {
@@ -57,7 +58,8 @@ static void on_acceptable(void *ctx, unsigned events)
     for (unsigned i = 0; i < ACCEPT_BURST_MAX && !listener->is_closed; i++) {
         const int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            struct tr_stream *stream = tr_stream_adopt(listener->loop, fd, listener->unix_path != NULL);
+            struct tr_stream *stream =
+                tr_stream_adopt(listener->loop, fd, listener->unix_path != NULL);
             if (stream != NULL) {
                 listener->on_accept(listener->ctx, stream);
             }
@@ -67,11 +69,12 @@ static void on_acceptable(void *ctx, unsigned events)
             pause_accepting(listener);
             return;
         }
-        /* Else this one connection went away before it was accepted (accept(2), "Error handling"): take the next. */
+        /* Else this one connection went away before it was accepted (accept(2), "Error handling"):
+         * take the next. */
     }
 }
 
-/* --- opening --------------------------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static enum tr_code code_of_errno(void)
 {
@@ -102,11 +105,13 @@ static int set_tcp_options(int fd, int family, bool is_dual)
 }
 
 /* Wrap a socket that listens; on failure it stays the caller's. */
-static enum tr_code watch_socket(struct tr_loop *loop, int fd, const char *unix_path, tr_accept_fn *on_accept, void *ctx,
+static enum tr_code watch_socket(struct tr_loop *loop, int fd, const char *unix_path,
+                                 tr_accept_fn *on_accept, void *ctx,
                                  struct tr_listener **out_listener, struct tr_err *err)
 {
     struct tr_listener *listener = tr_xzalloc(sizeof(*listener));
-    const enum tr_code rc = tr_fd_watch_new(loop, fd, TR_FD_READ, on_acceptable, listener, &listener->watch, err);
+    const enum tr_code rc =
+        tr_fd_watch_new(loop, fd, TR_FD_READ, on_acceptable, listener, &listener->watch, err);
     if (rc != TR_OK) {
         free(listener);
         return rc;
@@ -144,9 +149,10 @@ static int bind_tcp(const struct sockaddr_storage *addr, bool is_dual)
     if (fd < 0) {
         return -1;
     }
-    const socklen_t len = addr->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    if (set_tcp_options(fd, addr->ss_family, is_dual) != 0 || bind(fd, (const struct sockaddr *)addr, len) != 0 ||
-        listen(fd, TR_NET_BACKLOG) != 0) {
+    const socklen_t len =
+        addr->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    if (set_tcp_options(fd, addr->ss_family, is_dual) != 0 ||
+        bind(fd, (const struct sockaddr *)addr, len) != 0 || listen(fd, TR_NET_BACKLOG) != 0) {
         const int saved = errno;
         (void)close(fd);
         errno = saved;
@@ -180,8 +186,9 @@ static bool read_port(struct tr_listener *listener)
     return true;
 }
 
-enum tr_code tr_listen_tcp(struct tr_loop *loop, const char *host, uint16_t port, tr_accept_fn *on_accept, void *ctx,
-                           struct tr_listener **out_listener, struct tr_err *err)
+enum tr_code tr_listen_tcp(struct tr_loop *loop, const char *host, uint16_t port,
+                           tr_accept_fn *on_accept, void *ctx, struct tr_listener **out_listener,
+                           struct tr_err *err)
 {
     tr_loop_assert(loop);
     struct sockaddr_storage addr = { .ss_family = AF_UNSPEC };
@@ -208,8 +215,8 @@ enum tr_code tr_listen_tcp(struct tr_loop *loop, const char *host, uint16_t port
     return TR_OK;
 }
 
-enum tr_code tr_listen_unix(struct tr_loop *loop, const char *path, tr_accept_fn *on_accept, void *ctx,
-                            struct tr_listener **out_listener, struct tr_err *err)
+enum tr_code tr_listen_unix(struct tr_loop *loop, const char *path, tr_accept_fn *on_accept,
+                            void *ctx, struct tr_listener **out_listener, struct tr_err *err)
 {
     tr_loop_assert(loop);
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -251,7 +258,7 @@ uint16_t tr_listener_port(const struct tr_listener *listener)
     return listener->port;
 }
 
-/* --- end ------------------------------------------------------------------------------------------------------------- */
+/* --- end -------------------------------------------------------------------------------------- */
 
 static void on_release(struct tr_defer *defer)
 {

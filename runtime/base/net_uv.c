@@ -1,13 +1,14 @@
 /*
  * Streams on libuv.
  *
- * Writing. Operations that are not wholly written stand in a queue. flush() gathers slices from its head and tries the
- * socket; when that is full, the next bytes are given to libuv in one request (they "fly"), and its callback flushes
- * again. So there is one request per stream however many writes wait, and neighbours leave in one system call.
- * The first fault is kept: it fails everything queued and everything later.
+ * Writing. Operations that are not wholly written stand in a queue. flush() gathers slices from its
+ * head and tries the socket; when that is full, the next bytes are given to libuv in one request
+ * (they "fly"), and its callback flushes again. So there is one request per stream however many
+ * writes wait, and neighbours leave in one system call. The first fault is kept: it fails
+ * everything queued and everything later.
  *
- * Closing. Reading stops, queued writes fail, libuv closes the handle. The stream is gone when libuv said so and the last
- * write has called back, in whichever order.
+ * Closing. Reading stops, queued writes fail, libuv closes the handle. The stream is gone when
+ * libuv said so and the last write has called back, in whichever order.
  */
 #include "runtime/base/net_uv.h"
 
@@ -19,9 +20,10 @@
 #include "runtime/base/buf.h"
 
 #define GATHER_SLICES_MAX 64
-#define FLY_BYTES_MAX (256U << 10U) /* given to libuv at once: its progress inside shows only at the end */
+#define FLY_BYTES_MAX                                                                              \
+    (256U << 10U) /* given to libuv at once: its progress inside shows only at the end */
 
-/* --- life ------------------------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------- */
 
 struct tr_stream *tr_stream_new(struct tr_loop *loop, bool is_unix)
 {
@@ -43,7 +45,8 @@ struct tr_stream *tr_stream_new(struct tr_loop *loop, bool is_unix)
 struct tr_stream *tr_stream_adopt(struct tr_loop *loop, int fd, bool is_unix)
 {
     struct tr_stream *stream = tr_stream_new(loop, is_unix);
-    const int status = is_unix ? uv_pipe_open(&stream->uv.pipe, fd) : uv_tcp_open(&stream->uv.tcp, fd);
+    const int status =
+        is_unix ? uv_pipe_open(&stream->uv.pipe, fd) : uv_tcp_open(&stream->uv.tcp, fd);
     if (status != 0) {
         (void)close(fd);
         tr_stream_close(stream, NULL, NULL);
@@ -75,7 +78,7 @@ static void check(const struct tr_stream *stream)
     tr_assert(!stream->is_closing);
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *out_buf)
 {
@@ -131,7 +134,7 @@ void tr_stream_read_stop(struct tr_stream *stream)
     }
 }
 
-/* --- writing: the queue ---------------------------------------------------------------------------------------------- */
+/* --- writing: the queue ----------------------------------------------------------------------- */
 
 static struct tr_write *write_of(struct tr_link *link)
 {
@@ -194,8 +197,10 @@ static void advance(struct tr_stream *stream, size_t n)
     tr_assert(n == 0);
 }
 
-/* Fill `bufs` from the head of the queue, at most `bytes_max` bytes; returns how many buffers, and how many bytes. */
-static unsigned gather(struct tr_stream *stream, uv_buf_t *bufs, size_t bytes_max, size_t *out_bytes)
+/* Fill `bufs` from the head of the queue, at most `bytes_max` bytes; returns how many buffers, and
+ * how many bytes. */
+static unsigned gather(struct tr_stream *stream, uv_buf_t *bufs, size_t bytes_max,
+                       size_t *out_bytes)
 {
     unsigned bufs_len = 0;
     size_t bytes = 0;
@@ -221,7 +226,7 @@ static unsigned gather(struct tr_stream *stream, uv_buf_t *bufs, size_t bytes_ma
     return bufs_len;
 }
 
-/* --- writing: the socket --------------------------------------------------------------------------------------------- */
+/* --- writing: the socket ---------------------------------------------------------------------- */
 
 static void flush(struct tr_stream *stream);
 
@@ -328,8 +333,9 @@ void tr_write_start(struct tr_stream *stream, struct tr_write *write)
     } else if (stream->writes_open > TR_NET_WRITES_MAX) {
         tr_err_set(&write->err, TR_LIMIT, "write: more than %d writes are open", TR_NET_WRITES_MAX);
     } else if (is_waiting && (stream->pending > stream->pending_max ||
-                               write->left > stream->pending_max - stream->pending)) {
-        tr_err_set(&write->err, TR_LIMIT, "write: more than %zu bytes would wait", stream->pending_max);
+                              write->left > stream->pending_max - stream->pending)) {
+        tr_err_set(&write->err, TR_LIMIT, "write: more than %zu bytes would wait",
+                   stream->pending_max);
     }
     if (write->err.code != TR_OK) {
         tr_op_finish_later(&write->op);
@@ -342,7 +348,8 @@ void tr_write_start(struct tr_stream *stream, struct tr_write *write)
     }
 }
 
-size_t tr_stream_try_write(struct tr_stream *stream, const struct tr_slice *slices, size_t slices_len)
+size_t tr_stream_try_write(struct tr_stream *stream, const struct tr_slice *slices,
+                           size_t slices_len)
 {
     check(stream);
     if (!tr_list_empty(&stream->writes) || stream->write_status != 0 || stream->is_shut) {
@@ -352,7 +359,8 @@ size_t tr_stream_try_write(struct tr_stream *stream, const struct tr_slice *slic
     unsigned bufs_len = 0;
     for (size_t i = 0; i < slices_len && bufs_len < GATHER_SLICES_MAX; i++) {
         if (slices[i].len > 0) {
-            bufs[bufs_len++] = (uv_buf_t){ .base = (char *)(uintptr_t)slices[i].ptr, .len = slices[i].len };
+            bufs[bufs_len++] =
+                (uv_buf_t){ .base = (char *)(uintptr_t)slices[i].ptr, .len = slices[i].len };
         }
     }
     const int n = bufs_len == 0 ? 0 : uv_try_write(&stream->uv.stream, bufs, bufs_len);
@@ -380,7 +388,7 @@ void tr_stream_shutdown(struct tr_stream *stream)
     }
 }
 
-/* --- end ------------------------------------------------------------------------------------------------------------- */
+/* --- end -------------------------------------------------------------------------------------- */
 
 static void on_uv_closed(uv_handle_t *handle)
 {
@@ -406,12 +414,13 @@ void tr_stream_close_reset(struct tr_stream *stream, void (*on_closed)(void *ctx
     uv_os_fd_t fd;
     if (!stream->is_unix && uv_fileno(&stream->uv.handle, &fd) == 0) {
         const struct linger none = { .l_onoff = 1, .l_linger = 0 };
-        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)); /* without it, it is an ordinary close */
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &none,
+                         sizeof(none)); /* without it, it is an ordinary close */
     }
     tr_stream_close(stream, on_closed, ctx);
 }
 
-/* --- addresses ------------------------------------------------------------------------------------------------------- */
+/* --- addresses -------------------------------------------------------------------------------- */
 
 void tr_sockaddr_text(const struct sockaddr_storage *addr, char out_text[TR_NET_ADDRESS_TEXT_MAX])
 {
@@ -428,7 +437,8 @@ void tr_sockaddr_text(const struct sockaddr_storage *addr, char out_text[TR_NET_
             (void)snprintf(out_text, TR_NET_ADDRESS_TEXT_MAX, "%s:%u", host, ntohs(in6->sin6_port));
         } else {
             (void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-            (void)snprintf(out_text, TR_NET_ADDRESS_TEXT_MAX, "[%s]:%u", host, ntohs(in6->sin6_port));
+            (void)snprintf(out_text, TR_NET_ADDRESS_TEXT_MAX, "[%s]:%u", host,
+                           ntohs(in6->sin6_port));
         }
     }
 }

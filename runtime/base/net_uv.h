@@ -6,7 +6,8 @@
 #include "runtime/base/net.h"
 
 #define TR_STREAM_MAGIC 0x57e4a3f1U
-#define TR_NET_KEEP_ALIVE_S 15U /* idle seconds before TCP probes the other side; Go's net package does the same */
+#define TR_NET_KEEP_ALIVE_S                                                                        \
+    15U /* idle seconds before TCP probes the other side; Go's net package does the same */
 
 struct tr_stream {
     uint32_t magic;
@@ -18,7 +19,7 @@ struct tr_stream {
     bool is_flying;    /* req.write is libuv's */
     bool is_closing;
     bool is_uv_closed;
-    int write_status; /* what broke writing, 0 for nothing */
+    int write_status;     /* what broke writing, 0 for nothing */
     struct tr_loop *loop; /* borrowed */
     union {
         uv_handle_t handle;
@@ -33,7 +34,7 @@ struct tr_stream {
     uv_shutdown_t shut_req;
     struct tr_connect_impl *connect; /* borrowed while it connects, else NULL */
     tr_read_fn *on_read;
-    void *read_ctx; /* borrowed */
+    void *read_ctx;        /* borrowed */
     struct tr_link writes; /* of tr_write.op, oldest first: those not wholly written */
     size_t writes_open;    /* those whose cb has not come */
     size_t pending;        /* bytes of `writes` */
@@ -47,7 +48,8 @@ struct tr_stream {
 
 /* A stream without a connection, to be connected or closed. */
 struct tr_stream *tr_stream_new(struct tr_loop *loop, bool is_unix);
-/* A stream of an accepted descriptor, which it owns from now on. NULL, with the descriptor closed, if libuv refuses. */
+/* A stream of an accepted descriptor, which it owns from now on. NULL, with the descriptor closed,
+ * if libuv refuses. */
 struct tr_stream *tr_stream_adopt(struct tr_loop *loop, int fd, bool is_unix);
 /* "127.0.0.1:80", "[::1]:80", or "" for other families. IPv4 in IPv6 is written as IPv4. */
 void tr_sockaddr_text(const struct sockaddr_storage *addr, char out_text[TR_NET_ADDRESS_TEXT_MAX]);

@@ -1,7 +1,8 @@
 /* The books of an operation. */
 #include "runtime/base/op.h"
 
-void tr_op_begin(struct tr_op *op, struct tr_loop *loop, struct tr_link *owner, void (*complete)(struct tr_op *op))
+void tr_op_begin(struct tr_op *op, struct tr_loop *loop, struct tr_link *owner,
+                 void (*complete)(struct tr_op *op))
 {
     tr_loop_assert(loop);
     tr_assert(!tr_op_is_open(op));

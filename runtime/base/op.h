@@ -1,7 +1,8 @@
 /*
- * What every operation embeds as its last field. An operation is a struct that the caller owns, fills and starts; its `cb`
- * comes exactly once per start, never from inside, last of all. This part keeps the books: the state, the link in the
- * owner's list of open operations, the deferred completion, and the assertions.
+ * What every operation embeds as its last field. An operation is a struct that the caller owns,
+ * fills and starts; its `cb` comes exactly once per start, never from inside, last of all. This
+ * part keeps the books: the state, the link in the owner's list of open operations, the deferred
+ * completion, and the assertions.
  *
  *   IDLE --begin--> STARTED --finish_later--> FINISHING --(deferred call)--> DONE --begin--> ...
  *                      +------------finish----------------------------------> DONE
@@ -49,12 +50,14 @@ struct tr_op {
 };
 
 /*
- * Start the books: the operation must be IDLE or DONE. `owner` is the list of open operations it joins at the tail, or
- * NULL. `complete` calls the user's cb and touches nothing afterwards.
+ * Start the books: the operation must be IDLE or DONE. `owner` is the list of open operations it
+ * joins at the tail, or NULL. `complete` calls the user's cb and touches nothing afterwards.
  */
-void tr_op_begin(struct tr_op *op, struct tr_loop *loop, struct tr_link *owner, void (*complete)(struct tr_op *op));
+void tr_op_begin(struct tr_op *op, struct tr_loop *loop, struct tr_link *owner,
+                 void (*complete)(struct tr_op *op));
 
-/* STARTED: leave the owner's list and complete now. Never inside the start, and as the last thing done. */
+/* STARTED: leave the owner's list and complete now. Never inside the start, and as the last thing
+ * done. */
 void tr_op_finish(struct tr_op *op);
 
 /* STARTED: complete by a deferred call. It stays in the owner's list until then. */

@@ -1,9 +1,9 @@
 /*
  * Child processes on libuv.
  *
- * A process object holds up to three handles: the process and two pipes. It counts those not yet closed (`open`), and is
- * gone when the count is 0 and the owner has let go. The end is told when the process has exited and both pipes have
- * ended (or lingered too long).
+ * A process object holds up to three handles: the process and two pipes. It counts those not yet
+ * closed (`open`), and is gone when the count is 0 and the owner has let go. The end is told when
+ * the process has exited and both pipes have ended (or lingered too long).
  */
 #include "runtime/base/process.h"
 
@@ -30,13 +30,13 @@ struct output {
 
 struct tr_process {
     uv_process_t uv;
-    struct tr_loop *loop; /* borrowed */
+    struct tr_loop *loop;                /* borrowed */
     struct output *outputs[OUTPUTS_LEN]; /* owned; NULL when inherited */
     unsigned open;                       /* handles not closed */
     bool has_own_group;
     bool has_exited;
-    bool is_told;   /* on_exit was called, or is not wanted any more */
-    bool is_free;   /* the owner has let go */
+    bool is_told; /* on_exit was called, or is not wanted any more */
+    bool is_free; /* the owner has let go */
     int pid;
     int status;
     int signum;
@@ -47,7 +47,7 @@ struct tr_process {
     struct tr_defer tell;
 };
 
-/* --- the end ---------------------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void free_if_gone(struct tr_process *process)
 {
@@ -109,7 +109,7 @@ static void on_pipe_closed(uv_handle_t *handle)
     free_if_gone(process);
 }
 
-/* --- output ------------------------------------------------------------------------------------------------------------ */
+/* --- output ----------------------------------------------------------------------------------- */
 
 static void give_line(struct output *output)
 {
@@ -169,7 +169,7 @@ static void on_output(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
 }
 
-/* --- exit -------------------------------------------------------------------------------------------------------------- */
+/* --- exit ------------------------------------------------------------------------------------- */
 
 static void on_linger(struct tr_timer *timer)
 {
@@ -197,7 +197,7 @@ static void on_exited(uv_process_t *uv, int64_t status, int signum)
     tell_if_over(process);
 }
 
-/* --- start ------------------------------------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static bool env_names_equal(const char *a, const char *b)
 {
@@ -308,7 +308,8 @@ enum tr_code tr_process_start(struct tr_loop *loop, const struct tr_process_conf
     process->pid = process->uv.pid;
     for (size_t i = 0; i < OUTPUTS_LEN; i++) {
         if (process->outputs[i] != NULL) {
-            tr_assert(uv_read_start((uv_stream_t *)&process->outputs[i]->pipe, on_alloc, on_output) == 0);
+            tr_assert(
+                uv_read_start((uv_stream_t *)&process->outputs[i]->pipe, on_alloc, on_output) == 0);
         }
     }
     *out_process = process;

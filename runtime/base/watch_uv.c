@@ -1,11 +1,12 @@
-/* Watches of descriptors and signals. Each is a handle of libuv's in memory of its own, freed when libuv lets go. */
+/* Watches of descriptors and signals. Each is a handle of libuv's in memory of its own, freed when
+ * libuv lets go. */
 #include "runtime/base/loop_uv.h"
 
 #include <stdlib.h>
 
 #include "runtime/base/buf.h"
 
-/* --- descriptors ----------------------------------------------------------------------------------------------------- */
+/* --- descriptors ------------------------------------------------------------------------------ */
 
 struct tr_fd_watch {
     uv_poll_t poll;
@@ -30,8 +31,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     watch->cb(watch->ctx, ready);
 }
 
-enum tr_code tr_fd_watch_new(struct tr_loop *loop, int fd, unsigned events, tr_fd_watch_fn *cb, void *ctx,
-                             struct tr_fd_watch **out_watch, struct tr_err *err)
+enum tr_code tr_fd_watch_new(struct tr_loop *loop, int fd, unsigned events, tr_fd_watch_fn *cb,
+                             void *ctx, struct tr_fd_watch **out_watch, struct tr_err *err)
 {
     tr_loop_assert(loop);
     tr_assert(cb != NULL);
@@ -39,7 +40,8 @@ enum tr_code tr_fd_watch_new(struct tr_loop *loop, int fd, unsigned events, tr_f
     const int status = uv_poll_init(tr_loop_uv(loop), &watch->poll, fd);
     if (status != 0) {
         free(watch);
-        return tr_err_set(err, tr_uv_code(status), "watch descriptor %d: %s", fd, tr_uv_text(status));
+        return tr_err_set(err, tr_uv_code(status), "watch descriptor %d: %s", fd,
+                          tr_uv_text(status));
     }
     watch->poll.data = watch;
     watch->loop = loop;
@@ -61,7 +63,8 @@ void tr_fd_watch_set(struct tr_fd_watch *watch, unsigned events)
     if ((events & TR_FD_WRITE) != 0) {
         wanted |= UV_WRITABLE;
     }
-    tr_assert((wanted == 0 ? uv_poll_stop(&watch->poll) : uv_poll_start(&watch->poll, wanted, on_poll)) == 0);
+    tr_assert((wanted == 0 ? uv_poll_stop(&watch->poll)
+                           : uv_poll_start(&watch->poll, wanted, on_poll)) == 0);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -78,7 +81,7 @@ void tr_fd_watch_free(struct tr_fd_watch **watch)
     }
 }
 
-/* --- signals --------------------------------------------------------------------------------------------------------- */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 struct tr_signal_watch {
     uv_signal_t signal;
@@ -93,8 +96,8 @@ static void on_signal(uv_signal_t *signal, int signum)
     watch->cb(watch->ctx, signum);
 }
 
-enum tr_code tr_signal_watch_new(struct tr_loop *loop, int signum, tr_signal_watch_fn *cb, void *ctx,
-                                 struct tr_signal_watch **out_watch, struct tr_err *err)
+enum tr_code tr_signal_watch_new(struct tr_loop *loop, int signum, tr_signal_watch_fn *cb,
+                                 void *ctx, struct tr_signal_watch **out_watch, struct tr_err *err)
 {
     tr_loop_assert(loop);
     tr_assert(cb != NULL);
@@ -102,7 +105,8 @@ enum tr_code tr_signal_watch_new(struct tr_loop *loop, int signum, tr_signal_wat
     int status = uv_signal_init(tr_loop_uv(loop), &watch->signal);
     if (status != 0) {
         free(watch);
-        return tr_err_set(err, tr_uv_code(status), "watch signal %d: %s", signum, tr_uv_text(status));
+        return tr_err_set(err, tr_uv_code(status), "watch signal %d: %s", signum,
+                          tr_uv_text(status));
     }
     watch->signal.data = watch;
     watch->loop = loop;
@@ -111,7 +115,8 @@ enum tr_code tr_signal_watch_new(struct tr_loop *loop, int signum, tr_signal_wat
     status = uv_signal_start(&watch->signal, on_signal, signum);
     if (status != 0) {
         tr_signal_watch_free(&watch);
-        return tr_err_set(err, tr_uv_code(status), "watch signal %d: %s", signum, tr_uv_text(status));
+        return tr_err_set(err, tr_uv_code(status), "watch signal %d: %s", signum,
+                          tr_uv_text(status));
     }
     *out_watch = watch;
     return TR_OK;

@@ -1,8 +1,9 @@
 /*
- * Work on libuv's threads. The request of libuv's lives in memory of its own, because tr_work shows no type of libuv's.
+ * Work on libuv's threads. The request of libuv's lives in memory of its own, because tr_work shows
+ * no type of libuv's.
  *
- * Course: start -> run (another thread) -> done. Refused for want of room: done with TR_LIMIT. Canceled before run: libuv
- * calls back with ECANCELED.
+ * Course: start -> run (another thread) -> done. Refused for want of room: done with TR_LIMIT.
+ * Canceled before run: libuv calls back with ECANCELED.
  */
 #include "runtime/base/worker.h"
 

@@ -1,9 +1,10 @@
 /*
  * The client and its connections; the calls are in client_call.c.
  *
- * A call is in `waiting` until a connection takes it. Connections are made while calls wait and the limit allows;
- * whichever becomes free first serves the first call. A connection that fails to connect fails the first call that
- * waits (HTTP/2: all of them, because they wait for this one), so that nobody waits for ever on a dead host.
+ * A call is in `waiting` until a connection takes it. Connections are made while calls wait and the
+ * limit allows; whichever becomes free first serves the first call. A connection that fails to
+ * connect fails the first call that waits (HTTP/2: all of them, because they wait for this one), so
+ * that nobody waits for ever on a dead host.
  */
 #include "runtime/http/client_int.h"
 
@@ -19,7 +20,8 @@
 
 static void on_conn_idle(struct tr_timer *timer);
 
-struct tr_http_client *tr_http_client_new(struct tr_loop *loop, const struct tr_http_client_conf *conf)
+struct tr_http_client *tr_http_client_new(struct tr_loop *loop,
+                                          const struct tr_http_client_conf *conf)
 {
     tr_loop_assert(loop);
     struct tr_http_client *client = tr_xzalloc(sizeof(*client));
@@ -27,12 +29,14 @@ struct tr_http_client *tr_http_client_new(struct tr_loop *loop, const struct tr_
     client->conf = *conf;
     client->host = tr_xstrdup(conf->host);
     client->conf.host = tr_slice_str(client->host);
-    client->conf.connections_max = conf->connections_max != 0 ? conf->connections_max : CONNECTIONS_MAX;
+    client->conf.connections_max =
+        conf->connections_max != 0 ? conf->connections_max : CONNECTIONS_MAX;
     client->conf.idle_max = conf->idle_max != 0 ? conf->idle_max : IDLE_MAX;
     client->conf.calls_max = conf->calls_max != 0 ? conf->calls_max : CALLS_MAX;
     client->conf.idle_ms = conf->idle_ms != 0 ? conf->idle_ms : IDLE_MS;
     client->conf.connect_ms = conf->connect_ms != 0 ? conf->connect_ms : CONNECT_MS;
-    client->conf.header_bytes_max = conf->header_bytes_max != 0 ? conf->header_bytes_max : HEADER_BYTES_MAX;
+    client->conf.header_bytes_max =
+        conf->header_bytes_max != 0 ? conf->header_bytes_max : HEADER_BYTES_MAX;
     const bool is_v6 = strchr(client->host, ':') != NULL;
     tr_buf_addf(&client->authority, is_v6 ? "[%s]:%u" : "%s:%u", client->host, conf->port);
     tr_link_init(&client->calls);
@@ -43,8 +47,8 @@ struct tr_http_client *tr_http_client_new(struct tr_loop *loop, const struct tr_
 
 bool client_header_skipped(struct tr_slice name)
 {
-    return tr_slice_eq_nocase(name, TR_SLICE_LIT("host")) || tr_slice_eq_nocase(name, TR_SLICE_LIT("content-length")) ||
-           tr_http_header_is_hop(name);
+    return tr_slice_eq_nocase(name, TR_SLICE_LIT("host")) ||
+           tr_slice_eq_nocase(name, TR_SLICE_LIT("content-length")) || tr_http_header_is_hop(name);
 }
 
 uint32_t tr_http_client_connections(const struct tr_http_client *client)
@@ -59,7 +63,7 @@ uint32_t tr_http_client_calls(const struct tr_http_client *client)
     return client->calls_len;
 }
 
-/* --- the end of a connection --------------------------------------------------------------------------------------- */
+/* --- the end of a connection ------------------------------------------------------------------ */
 
 static void conn_free(void *ctx)
 {
@@ -110,7 +114,7 @@ void client_conn_failed(struct tr_http_client_conn *conn, const struct tr_err *e
     }
 }
 
-/* --- writing ------------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 size_t client_conn_pending(const struct tr_http_client_conn *conn)
 {
@@ -122,7 +126,8 @@ static void on_written(struct tr_write *write)
     struct tr_http_client_conn *conn = TR_CONTAINER_OF(write, struct tr_http_client_conn, write);
     conn->is_writing = false;
     if (write->err.code != TR_OK) {
-        /* A broken connection is noticed by reading, which may still find an answer. Until then nothing more is sent. */
+        /* A broken connection is noticed by reading, which may still find an answer. Until then
+         * nothing more is sent. */
         conn->is_unsent = conn->is_unsent && write->left == conn->out_slice.len;
         tr_buf_clear(&conn->out_busy);
         return;
@@ -200,7 +205,7 @@ void client_conn_flush_soon(struct tr_http_client_conn *conn)
     }
 }
 
-/* --- the start of a connection ------------------------------------------------------------------------------------- */
+/* --- the start of a connection ---------------------------------------------------------------- */
 
 static struct tr_http_call *take_waiting(struct tr_http_client *client)
 {
@@ -226,7 +231,8 @@ static void fail_waiting(struct tr_http_client *client, const struct tr_err *err
 
 static void on_connected(struct tr_connect *connect)
 {
-    struct tr_http_client_conn *conn = TR_CONTAINER_OF(connect, struct tr_http_client_conn, connect);
+    struct tr_http_client_conn *conn =
+        TR_CONTAINER_OF(connect, struct tr_http_client_conn, connect);
     struct tr_http_client *client = conn->client;
     client->connecting_len--;
     if (conn->state == CONN_CLOSING) {
@@ -270,7 +276,7 @@ static void conn_new(struct tr_http_client *client)
     tr_connect_start(client->loop, &conn->connect);
 }
 
-/* --- which connection serves which call ---------------------------------------------------------------------------- */
+/* --- which connection serves which call ------------------------------------------------------- */
 
 static void on_conn_idle(struct tr_timer *timer)
 {
@@ -302,7 +308,8 @@ void client_conn_ready(struct tr_http_client_conn *conn)
     struct tr_http_client *client = conn->client;
     struct tr_http_call *call;
     if (conn->session != NULL) {
-        while (conn->state == CONN_BUSY && !conn->is_going_away && (call = take_waiting(client)) != NULL) {
+        while (conn->state == CONN_BUSY && !conn->is_going_away &&
+               (call = take_waiting(client)) != NULL) {
             send_call(conn, call);
         }
         if (conn->streams_len == 0) {
@@ -321,7 +328,8 @@ void client_conn_ready(struct tr_http_client_conn *conn)
     }
     conn->state = CONN_IDLE;
     client->idle_len++;
-    /* The one used last is the least likely to be closed by the server: it is looked for from the end. */
+    /* The one used last is the least likely to be closed by the server: it is looked for from the
+     * end. */
     tr_link_remove(&conn->link);
     tr_list_add_tail(&client->conns, &conn->link);
     client_conn_rest(conn);
@@ -334,7 +342,8 @@ static struct tr_http_client_conn *usable_conn(struct tr_http_client *client)
     }
     for (struct tr_link *it = client->conns.prev; it != &client->conns; it = it->prev) {
         struct tr_http_client_conn *conn = TR_CONTAINER_OF(it, struct tr_http_client_conn, link);
-        if (conn->state == CONN_IDLE || (conn->state == CONN_BUSY && conn->session != NULL && !conn->is_going_away)) {
+        if (conn->state == CONN_IDLE ||
+            (conn->state == CONN_BUSY && conn->session != NULL && !conn->is_going_away)) {
             return conn;
         }
     }
@@ -354,7 +363,7 @@ void client_serve_waiting(struct tr_http_client *client)
     }
 }
 
-/* --- end ---------------------------------------------------------------------------------------------------------- */
+/* --- end -------------------------------------------------------------------------------------- */
 
 static void on_client_closed(struct tr_defer *defer)
 {
@@ -385,8 +394,7 @@ void tr_http_client_close(struct tr_http_client *client, void (*cb)(void *ctx), 
     client->closed_ctx = ctx;
     struct tr_link *it;
     struct tr_link *tmp;
-    TR_LIST_FOR_EACH(it, tmp, &client->calls)
-    {
+    TR_LIST_FOR_EACH (it, tmp, &client->calls) {
         struct tr_http_call *call = TR_CONTAINER_OF(it, struct tr_http_call, op.link);
         if (tr_op_is_started(&call->op)) {
             client_call_abandon(call);
@@ -394,8 +402,7 @@ void tr_http_client_close(struct tr_http_client *client, void (*cb)(void *ctx), 
             client_call_done(call);
         }
     }
-    TR_LIST_FOR_EACH(it, tmp, &client->conns)
-    {
+    TR_LIST_FOR_EACH (it, tmp, &client->conns) {
         client_conn_close(TR_CONTAINER_OF(it, struct tr_http_client_conn, link));
     }
     client_finish_if_over(client);

@@ -1,13 +1,14 @@
 /*
- * The client's calls: from start to callback, with what both protocols do alike, the pause of an answer and the
- * back-pressure of a streamed request.
+ * The client's calls: from start to callback, with what both protocols do alike, the pause of an
+ * answer and the back-pressure of a streamed request.
  *
- * The answer's body goes to on_body or body_out. While the call is paused, what still arrives (no more than one read of
- * HTTP/1.1, or one window of HTTP/2) stands in `stash`; an answer that is complete waits behind it (`is_over`).
+ * The answer's body goes to on_body or body_out. While the call is paused, what still arrives (no
+ * more than one read of HTTP/1.1, or one window of HTTP/2) stands in `stash`; an answer that is
+ * complete waits behind it (`is_over`).
  */
 #include "runtime/http/client_int.h"
 
-/* --- the end -------------------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void on_call_complete(struct tr_op *op)
 {
@@ -84,7 +85,7 @@ void tr_http_call_fini(struct tr_http_call *call)
     tr_buf_fini(&call->body_out);
 }
 
-/* --- the start ------------------------------------------------------------------------------------------------------- */
+/* --- the start -------------------------------------------------------------------------------- */
 
 static void reset(struct tr_http_client *client, struct tr_http_call *call)
 {
@@ -127,7 +128,8 @@ void tr_http_call_start(struct tr_http_client *client, struct tr_http_call *call
     if (client->is_closing) {
         (void)tr_err_set(&call->err, TR_CLOSED, "client is closing");
     } else if (client->calls_len > client->conf.calls_max) {
-        (void)tr_err_set(&call->err, TR_LIMIT, "more than %u calls to '%s'", client->conf.calls_max, client->host);
+        (void)tr_err_set(&call->err, TR_LIMIT, "more than %u calls to '%s'", client->conf.calls_max,
+                         client->host);
     } else if (call->target.len == 0 || !tr_http_is_value(call->target) ||
                tr_slice_find(call->target, ' ') < call->target.len) {
         (void)tr_err_set(&call->err, TR_INVALID, "the request's target is empty or has a blank");
@@ -168,7 +170,8 @@ bool client_call_again(struct tr_http_call *call, bool is_unsent)
 {
     tr_assert(tr_op_is_started(&call->op));
     const bool may_repeat = is_unsent || (call->is_replayable && is_idempotent(call->method));
-    if (!may_repeat || call->has_head || call->is_out_begun || call->was_sent_again || call->client->is_closing) {
+    if (!may_repeat || call->has_head || call->is_out_begun || call->was_sent_again ||
+        call->client->is_closing) {
         return false;
     }
     call->was_sent_again = true;
@@ -184,7 +187,7 @@ bool client_call_again(struct tr_http_call *call, bool is_unsent)
     return true;
 }
 
-/* --- the answer ------------------------------------------------------------------------------------------------------- */
+/* --- the answer ------------------------------------------------------------------------------- */
 
 void client_call_head(struct tr_http_call *call)
 {
@@ -279,7 +282,7 @@ void tr_http_call_resume(struct tr_http_call *call)
     }
 }
 
-/* --- the streamed request --------------------------------------------------------------------------------------------- */
+/* --- the streamed request --------------------------------------------------------------------- */
 
 bool client_call_is_chunked(const struct tr_http_call *call)
 {

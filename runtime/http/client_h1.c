@@ -1,14 +1,15 @@
 /*
  * HTTP/1.1 on one connection of the client.
  *
- * The request goes out in one write if the socket takes it: head and body, or head and what is there of a streamed body,
- * whose later pieces follow once a turn. What ends a call is found after the parser has returned, never inside it,
- * because the call's end may start the next call on this connection. Bytes without a call, or behind an answer, cost the
- * connection; so does an answer that is complete before its request.
+ * The request goes out in one write if the socket takes it: head and body, or head and what is
+ * there of a streamed body, whose later pieces follow once a turn. What ends a call is found after
+ * the parser has returned, never inside it, because the call's end may start the next call on this
+ * connection. Bytes without a call, or behind an answer, cost the connection; so does an answer
+ * that is complete before its request.
  */
 #include "runtime/http/client_int.h"
 
-/* --- the request ------------------------------------------------------------------------------------------------------ */
+/* --- the request ------------------------------------------------------------------------------ */
 
 static void write_head(struct tr_http_client_conn *conn, const struct tr_http_call *call)
 {
@@ -82,7 +83,7 @@ void client_h1_send(struct tr_http_client_conn *conn, struct tr_http_call *call)
     client_conn_flush(conn);
 }
 
-/* --- the answer ------------------------------------------------------------------------------------------------------- */
+/* --- the answer ------------------------------------------------------------------------------- */
 
 void client_h1_hold(struct tr_http_client_conn *conn, bool is_paused)
 {
@@ -99,7 +100,8 @@ void client_h1_hold(struct tr_http_client_conn *conn, bool is_paused)
 static void finish(struct tr_http_client_conn *conn)
 {
     struct tr_http_call *call = conn->call;
-    const bool is_request_out = !conn->is_writing && conn->out.len == 0 && (!call->is_streaming || call->is_out_ended);
+    const bool is_request_out =
+        !conn->is_writing && conn->out.len == 0 && (!call->is_streaming || call->is_out_ended);
     conn->call = NULL;
     conn->was_used = true;
     client_call_over(call);

@@ -1,8 +1,10 @@
 /*
- * HTTP/1.1 answers on llhttp: bytes in, the call's fields and callbacks out. No socket, so that it can be fuzzed.
+ * HTTP/1.1 answers on llhttp: bytes in, the call's fields and callbacks out. No socket, so that it
+ * can be fuzzed.
  *
- * Informational answers are skipped, trailers read and dropped. What the parser leaves to us: the size of the head, the
- * number of informational answers, answers without a body whatever their headers say, and switching protocols.
+ * Informational answers are skipped, trailers read and dropped. What the parser leaves to us: the
+ * size of the head, the number of informational answers, answers without a body whatever their
+ * headers say, and switching protocols.
  */
 #include "runtime/http/client_int.h"
 
@@ -20,7 +22,9 @@ static int fail(struct client_parser *parser, enum tr_code code, const char *tex
 static int count_head(struct client_parser *parser, size_t len)
 {
     parser->head_bytes += len;
-    return parser->head_bytes > parser->head_bytes_max ? fail(parser, TR_LIMIT, "answer's headers are too large") : 0;
+    return parser->head_bytes > parser->head_bytes_max
+               ? fail(parser, TR_LIMIT, "answer's headers are too large")
+               : 0;
 }
 
 /* Is this a header of the answer proper? */
@@ -139,7 +143,8 @@ static const llhttp_settings_t settings = {
     .on_message_complete = on_complete,
 };
 
-void client_parser_init(struct client_parser *parser, struct tr_http_call *call, size_t head_bytes_max)
+void client_parser_init(struct client_parser *parser, struct tr_http_call *call,
+                        size_t head_bytes_max)
 {
     *parser = (struct client_parser){ .call = call, .head_bytes_max = head_bytes_max };
     llhttp_init(&parser->llhttp, HTTP_RESPONSE, &settings);
@@ -164,7 +169,8 @@ enum client_parsed client_parser_feed(struct client_parser *parser, struct tr_sl
     }
     if (parser->err.code == TR_OK) {
         const char *reason = llhttp_get_error_reason(&parser->llhttp);
-        (void)tr_err_set(&parser->err, TR_INVALID, "malformed HTTP response: %s", reason == NULL ? "" : reason);
+        (void)tr_err_set(&parser->err, TR_INVALID, "malformed HTTP response: %s",
+                         reason == NULL ? "" : reason);
     }
     return CLIENT_PARSED_FAILED;
 }
@@ -172,7 +178,8 @@ enum client_parsed client_parser_feed(struct client_parser *parser, struct tr_sl
 enum client_parsed client_parser_eof(struct client_parser *parser)
 {
     if (parser->has_bytes) {
-        (void)llhttp_finish(&parser->llhttp); /* calls on_complete() if the end of the connection ends the body */
+        (void)llhttp_finish(
+            &parser->llhttp); /* calls on_complete() if the end of the connection ends the body */
     }
     if (parser->is_complete) {
         parser->keeps_alive = false;

@@ -1,11 +1,13 @@
 /*
- * HTTP/2 on one connection of the client, by nghttp2. One connection carries all calls, as many at a time as the server
- * allows; nghttp2 keeps the others. A canceled call resets its stream; a lost connection fails the calls on it. After a
- * GOAWAY the connection takes no new calls and is closed when the last one is done.
+ * HTTP/2 on one connection of the client, by nghttp2. One connection carries all calls, as many at
+ * a time as the server allows; nghttp2 keeps the others. A canceled call resets its stream; a lost
+ * connection fails the calls on it. After a GOAWAY the connection takes no new calls and is closed
+ * when the last one is done.
  *
- * nghttp2 is asked for what it wants to send once a turn, and no further than OUT_BYTES_MAX ahead of the socket, so that a
- * slow server holds back the bodies. The connection's window is given back at once, a stream's when its call has taken
- * the bytes: a call that pauses holds back its own stream and nobody else's.
+ * nghttp2 is asked for what it wants to send once a turn, and no further than OUT_BYTES_MAX ahead
+ * of the socket, so that a slow server holds back the bodies. The connection's window is given back
+ * at once, a stream's when its call has taken the bytes: a call that pauses holds back its own
+ * stream and nobody else's.
  */
 #include "runtime/http/client_int.h"
 
@@ -22,10 +24,11 @@ static struct tr_http_call *call_of(nghttp2_session *session, int32_t stream_id)
     return nghttp2_session_get_stream_user_data(session, stream_id);
 }
 
-/* --- the answer ------------------------------------------------------------------------------------------------------ */
+/* --- the answer ------------------------------------------------------------------------------- */
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-                     const uint8_t *value, size_t value_len, uint8_t flags, void *ctx)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                     void *ctx)
 {
     struct tr_http_client_conn *conn = ctx;
     struct tr_http_call *call = call_of(session, frame->hd.stream_id);
@@ -36,7 +39,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     const struct tr_slice key = tr_slice(name, name_len);
     if (tr_slice_eq_str(key, ":status")) {
         uint64_t status = 0;
-        call->status = tr_http_length_parse(tr_slice(value, value_len), &status) && status < 1000 ? (int)status : 0;
+        call->status = tr_http_length_parse(tr_slice(value, value_len), &status) && status < 1000
+                           ? (int)status
+                           : 0;
         return 0;
     }
     call->head_bytes += name_len + value_len;
@@ -68,7 +73,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data, size_t len, void *ctx)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
+                   size_t len, void *ctx)
 {
     struct tr_http_call *call = call_of(session, stream_id);
     (void)flags;
@@ -105,12 +111,15 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     }
     call->conn = NULL;
     /* Source: RFC 9113 8.7: a refused stream was not processed. */
-    if (code == NGHTTP2_REFUSED_STREAM && call->err.code == TR_OK && client_call_again(call, true)) {
+    if (code == NGHTTP2_REFUSED_STREAM && call->err.code == TR_OK &&
+        client_call_again(call, true)) {
         return 0;
     }
-    /* NO_ERROR after a complete answer: the server wants no more of the request. Source: RFC 9113 8.1. */
+    /* NO_ERROR after a complete answer: the server wants no more of the request. Source: RFC
+     * 9113 8.1. */
     if (call->err.code == TR_OK && (code != NGHTTP2_NO_ERROR || !call->has_head)) {
-        (void)tr_err_set(&call->err, TR_IO, "stream error: stream ID %d; %s", stream_id, nghttp2_http2_strerror(code));
+        (void)tr_err_set(&call->err, TR_IO, "stream error: stream ID %d; %s", stream_id,
+                         nghttp2_http2_strerror(code));
     }
     if (call->err.code != TR_OK) {
         client_call_done(call);
@@ -120,7 +129,7 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     return 0;
 }
 
-/* --- the request ----------------------------------------------------------------------------------------------------- */
+/* --- the request ------------------------------------------------------------------------------ */
 
 static size_t read_whole(struct tr_http_call *call, uint8_t *out, size_t cap, uint32_t *out_flags)
 {
@@ -156,8 +165,8 @@ static size_t read_pieces(struct tr_http_call *call, uint8_t *out, size_t cap, u
     return len;
 }
 
-static ssize_t on_read_body(nghttp2_session *session, int32_t stream_id, uint8_t *out, size_t cap, uint32_t *out_flags,
-                            nghttp2_data_source *source, void *ctx)
+static ssize_t on_read_body(nghttp2_session *session, int32_t stream_id, uint8_t *out, size_t cap,
+                            uint32_t *out_flags, nghttp2_data_source *source, void *ctx)
 {
     struct tr_http_call *call = call_of(session, stream_id);
     (void)source;
@@ -169,12 +178,14 @@ static ssize_t on_read_body(nghttp2_session *session, int32_t stream_id, uint8_t
         return (ssize_t)read_whole(call, out, cap, out_flags);
     }
     const size_t len = read_pieces(call, out, cap, out_flags);
-    return len == 0 && (*out_flags & NGHTTP2_DATA_FLAG_EOF) == 0 ? NGHTTP2_ERR_DEFERRED : (ssize_t)len;
+    return len == 0 && (*out_flags & NGHTTP2_DATA_FLAG_EOF) == 0 ? NGHTTP2_ERR_DEFERRED
+                                                                 : (ssize_t)len;
 }
 
 void client_h2_pull(struct tr_http_client_conn *conn, struct tr_http_call *call)
 {
-    (void)nghttp2_session_resume_data(conn->session, call->stream_id); /* fails harmlessly if it was not waiting */
+    (void)nghttp2_session_resume_data(conn->session,
+                                      call->stream_id); /* fails harmlessly if it was not waiting */
     client_conn_flush_soon(conn);
 }
 
@@ -189,12 +200,14 @@ static nghttp2_nv pair(struct tr_slice name, struct tr_slice value)
 
 static bool has_length(const struct tr_http_call *call)
 {
-    return call->is_streaming ? !client_call_is_chunked(call) : call->has_body || call->body.len > 0;
+    return call->is_streaming ? !client_call_is_chunked(call)
+                              : call->has_body || call->body.len > 0;
 }
 
-/* Names go out in lower case and lie in `lower`, as does the length; it must not grow while `pairs` points into it. */
-static size_t make_head(const struct tr_http_client_conn *conn, const struct tr_http_call *call, nghttp2_nv *pairs,
-                        struct tr_buf *lower)
+/* Names go out in lower case and lie in `lower`, as does the length; it must not grow while `pairs`
+ * points into it. */
+static size_t make_head(const struct tr_http_client_conn *conn, const struct tr_http_call *call,
+                        nghttp2_nv *pairs, struct tr_buf *lower)
 {
     size_t len = 0;
     pairs[len++] = pair(TR_SLICE_LIT(":method"), call->method);
@@ -210,13 +223,15 @@ static size_t make_head(const struct tr_http_client_conn *conn, const struct tr_
     }
     for (size_t i = 0; call->headers != NULL && i < tr_http_headers_len(call->headers); i++) {
         const struct tr_http_header header = tr_http_headers_at(call->headers, i);
-        if (client_header_skipped(header.name) || !tr_http_is_token(header.name) || !tr_http_is_value(header.value)) {
+        if (client_header_skipped(header.name) || !tr_http_is_token(header.name) ||
+            !tr_http_is_value(header.value)) {
             continue;
         }
         const size_t at = lower->len;
         for (size_t c = 0; c < header.name.len; c++) {
             const char letter = header.name.ptr[c];
-            tr_buf_add_char(lower, letter >= 'A' && letter <= 'Z' ? (char)(letter + ('a' - 'A')) : letter);
+            tr_buf_add_char(lower,
+                            letter >= 'A' && letter <= 'Z' ? (char)(letter + ('a' - 'A')) : letter);
         }
         pairs[len++] = pair(tr_slice(lower->ptr + at, header.name.len), header.value);
     }
@@ -231,7 +246,8 @@ void client_h2_send(struct tr_http_client_conn *conn, struct tr_http_call *call)
     const size_t pairs_len = make_head(conn, call, pairs, &lower);
     const nghttp2_data_provider body = { .read_callback = on_read_body };
     const bool has_data = call->is_streaming || call->body.len > 0;
-    const int32_t id = nghttp2_submit_request(conn->session, NULL, pairs, pairs_len, has_data ? &body : NULL, call);
+    const int32_t id = nghttp2_submit_request(conn->session, NULL, pairs, pairs_len,
+                                              has_data ? &body : NULL, call);
     tr_buf_fini(&lower);
     free(pairs);
     if (id < 0) { /* no stream numbers are left: make a new connection */
@@ -251,11 +267,12 @@ void client_h2_cancel(struct tr_http_client_conn *conn, struct tr_http_call *cal
 {
     (void)nghttp2_session_set_stream_user_data(conn->session, call->stream_id, NULL);
     call->conn = NULL;
-    (void)nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, call->stream_id, NGHTTP2_CANCEL);
+    (void)nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, call->stream_id,
+                                    NGHTTP2_CANCEL);
     client_conn_flush_soon(conn);
 }
 
-/* --- the connection -------------------------------------------------------------------------------------------------- */
+/* --- the connection --------------------------------------------------------------------------- */
 
 /* The connection is lost: all its calls fail, or go on elsewhere. */
 static void fail_all(struct tr_http_client_conn *conn, const struct tr_err *err)
@@ -263,8 +280,7 @@ static void fail_all(struct tr_http_client_conn *conn, const struct tr_err *err)
     struct tr_link *it;
     struct tr_link *tmp;
     client_conn_close(conn);
-    TR_LIST_FOR_EACH(it, tmp, &conn->client->calls)
-    {
+    TR_LIST_FOR_EACH (it, tmp, &conn->client->calls) {
         struct tr_http_call *call = TR_CONTAINER_OF(it, struct tr_http_call, op.link);
         if (call->conn == conn && tr_op_is_started(&call->op)) {
             (void)nghttp2_session_set_stream_user_data(conn->session, call->stream_id, NULL);
@@ -281,7 +297,8 @@ bool client_h2_pump(struct tr_http_client_conn *conn)
     conn->is_in_session = true;
     const uint8_t *data = NULL;
     ssize_t len = 0;
-    while (client_conn_pending(conn) < OUT_BYTES_MAX && (len = nghttp2_session_mem_send(conn->session, &data)) > 0) {
+    while (client_conn_pending(conn) < OUT_BYTES_MAX &&
+           (len = nghttp2_session_mem_send(conn->session, &data)) > 0) {
         tr_buf_add(&conn->out, tr_slice(data, (size_t)len));
     }
     conn->is_in_session = false;
@@ -314,9 +331,11 @@ static nghttp2_session *session_new(struct tr_http_client_conn *conn)
 void client_h2_open(struct tr_http_client_conn *conn)
 {
     conn->session = session_new(conn);
-    const nghttp2_settings_entry settings[] = { { NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
-                                                { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW_BYTES } };
-    tr_assert(nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, settings, TR_ARRAY_LEN(settings)) == 0);
+    const nghttp2_settings_entry settings[] = {
+        { NGHTTP2_SETTINGS_ENABLE_PUSH, 0 }, { NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WINDOW_BYTES }
+    };
+    tr_assert(nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, settings,
+                                      TR_ARRAY_LEN(settings)) == 0);
     (void)nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, 0, CONN_WINDOW);
     client_conn_flush_soon(conn);
 }
@@ -337,7 +356,8 @@ void client_h2_read(void *ctx, struct tr_slice bytes, const struct tr_err *err)
         return;
     }
     conn->is_in_session = true;
-    const ssize_t taken = nghttp2_session_mem_recv(conn->session, (const uint8_t *)bytes.ptr, bytes.len);
+    const ssize_t taken =
+        nghttp2_session_mem_recv(conn->session, (const uint8_t *)bytes.ptr, bytes.len);
     conn->is_in_session = false;
     if (conn->state == CONN_CLOSING) {
         return;
@@ -358,7 +378,8 @@ void client_h2_close_if_over(struct tr_http_client_conn *conn)
     struct tr_err why;
     if (conn->is_going_away && conn->streams_len == 0) {
         client_conn_close(conn);
-    } else if (nghttp2_session_want_read(conn->session) == 0 && nghttp2_session_want_write(conn->session) == 0) {
+    } else if (nghttp2_session_want_read(conn->session) == 0 &&
+               nghttp2_session_want_write(conn->session) == 0) {
         /* nghttp2 has ended it, and said so to the server, because of what the server sent. */
         (void)tr_err_set(&why, TR_INVALID, "malformed HTTP/2");
         fail_all(conn, &why);

@@ -11,7 +11,7 @@
 
 #define CLIENT_INFORMATIONAL_MAX 16U /* 1xx answers before the real one; beyond: TR_INVALID */
 
-/* --- the parser of HTTP/1.1 answers (client_h1_parse.c) ---------------------------------------------------------------- */
+/* --- the parser of HTTP/1.1 answers (client_h1_parse.c) --------------------------------------- */
 
 enum client_parsed {
     CLIENT_PARSED_MORE,     /* needs more bytes */
@@ -34,13 +34,14 @@ struct client_parser {
     struct tr_err err;
 };
 
-void client_parser_init(struct client_parser *parser, struct tr_http_call *call, size_t head_bytes_max);
+void client_parser_init(struct client_parser *parser, struct tr_http_call *call,
+                        size_t head_bytes_max);
 /* The call's on_head and on_body are called from inside. */
 enum client_parsed client_parser_feed(struct client_parser *parser, struct tr_slice bytes);
 /* The connection ended in order: COMPLETE if that is how this answer ends, else FAILED. */
 enum client_parsed client_parser_eof(struct client_parser *parser);
 
-/* --- client and connections (client.c) --------------------------------------------------------------------------------- */
+/* --- client and connections (client.c) -------------------------------------------------------- */
 
 enum conn_state {
     CONN_CONNECTING,
@@ -52,7 +53,7 @@ enum conn_state {
 struct tr_http_client {
     struct tr_loop *loop; /* borrowed */
     struct tr_http_client_conf conf;
-    char *host;           /* owned */
+    char *host;              /* owned */
     struct tr_buf authority; /* "host:port" for the Host header */
     struct tr_link calls;    /* of tr_http_call.op.link: every open call */
     struct tr_link conns;    /* of conn.link */
@@ -90,8 +91,8 @@ struct tr_http_client_conn {
     /* HTTP/2 */
     nghttp2_session *session; /* owned */
     uint32_t streams_len;
-    bool is_in_session;  /* nghttp2 is on the stack; for an assertion */
-    bool is_going_away;  /* takes no new calls */
+    bool is_in_session; /* nghttp2 is on the stack; for an assertion */
+    bool is_going_away; /* takes no new calls */
 };
 
 void client_conn_close(struct tr_http_client_conn *conn);
@@ -106,14 +107,15 @@ void client_conn_flush_soon(struct tr_http_client_conn *conn);
 /* Bytes that wait for the server. */
 size_t client_conn_pending(const struct tr_http_client_conn *conn);
 void client_conn_rest(struct tr_http_client_conn *conn);
-/* Give waiting calls to connections that can take them, and make the connections that are missing. */
+/* Give waiting calls to connections that can take them, and make the connections that are missing.
+ */
 void client_serve_waiting(struct tr_http_client *client);
 /* After the last call and connection of a closing client: finish it. */
 void client_finish_if_over(struct tr_http_client *client);
 /* Is this header written by the client itself, or not to be passed on? */
 bool client_header_skipped(struct tr_slice name);
 
-/* --- calls (client_call.c) ---------------------------------------------------------------------------------------------- */
+/* --- calls (client_call.c) -------------------------------------------------------------------- */
 
 /* The result stands; the callback comes on a later turn. */
 void client_call_done(struct tr_http_call *call);
@@ -122,7 +124,8 @@ void client_call_fail(struct tr_http_call *call, const struct tr_err *err);
 bool client_call_again(struct tr_http_call *call, bool is_unsent);
 /* The answer's head is there. May end the call: see tr_op_is_started(). */
 void client_call_head(struct tr_http_call *call);
-/* The next bytes of the answer's body. May end the call. False, with call->err set, if it is too long. */
+/* The next bytes of the answer's body. May end the call. False, with call->err set, if it is too
+ * long. */
 bool client_call_body(struct tr_http_call *call, struct tr_slice piece);
 /* The answer is complete: done, or when the pause ends. */
 void client_call_over(struct tr_http_call *call);
@@ -133,7 +136,7 @@ bool client_call_is_chunked(const struct tr_http_call *call);
 /* Give up the call's connection or stream. */
 void client_call_abandon(struct tr_http_call *call);
 
-/* --- protocols ----------------------------------------------------------------------------------------------------------- */
+/* --- protocols -------------------------------------------------------------------------------- */
 
 void client_h1_send(struct tr_http_client_conn *conn, struct tr_http_call *call);
 void client_h1_read(void *ctx, struct tr_slice bytes, const struct tr_err *err);
@@ -149,7 +152,8 @@ void client_h2_pull(struct tr_http_client_conn *conn, struct tr_http_call *call)
 void client_h2_cancel(struct tr_http_client_conn *conn, struct tr_http_call *call);
 /* `len` bytes of the answer were taken by the call: widen its window. */
 void client_h2_consumed(struct tr_http_client_conn *conn, struct tr_http_call *call, size_t len);
-/* Move what the session wants to send to `out`; true if it stopped because that is full. Never inside nghttp2. */
+/* Move what the session wants to send to `out`; true if it stopped because that is full. Never
+ * inside nghttp2. */
 bool client_h2_pump(struct tr_http_client_conn *conn);
 /* After sending: close it if the session has ended. */
 void client_h2_close_if_over(struct tr_http_client_conn *conn);

@@ -1,6 +1,6 @@
 /*
- * The parser of HTTP/1.1 answers. The first byte chooses the method and how the rest is cut in two; whatever comes, the
- * answer read whole and the answer read in two pieces are the same.
+ * The parser of HTTP/1.1 answers. The first byte chooses the method and how the rest is cut in two;
+ * whatever comes, the answer read whole and the answer read in two pieces are the same.
  */
 #include "runtime/http/client_int.h"
 
@@ -36,9 +36,12 @@ static enum client_parsed feed(struct client_parser *parser, struct tr_slice pie
     return parsed;
 }
 
-static void parse(struct outcome *out, const char *method, struct tr_slice first, struct tr_slice second)
+static void parse(struct outcome *out, const char *method, struct tr_slice first,
+                  struct tr_slice second)
 {
-    *out = (struct outcome){ .call = { .method = tr_slice_str(method), .body_bytes_max = BODY_BYTES_MAX, .cb = on_done } };
+    *out = (struct outcome){
+        .call = { .method = tr_slice_str(method), .body_bytes_max = BODY_BYTES_MAX, .cb = on_done }
+    };
     out->call.op.state = TR_OP_STARTED; /* as if it were on a connection */
     struct client_parser parser;
     client_parser_init(&parser, &out->call, HEAD_BYTES_MAX);
@@ -65,7 +68,8 @@ static void assert_same(const struct outcome *a, const struct outcome *b)
     tr_assert(a->keeps_alive == b->keeps_alive);
     tr_assert(a->call.status == b->call.status);
     tr_assert(tr_slice_eq(tr_buf_slice(&a->call.body_out), tr_buf_slice(&b->call.body_out)));
-    tr_assert(tr_http_headers_len(&a->call.headers_out) == tr_http_headers_len(&b->call.headers_out));
+    tr_assert(tr_http_headers_len(&a->call.headers_out) ==
+              tr_http_headers_len(&b->call.headers_out));
     for (size_t i = 0; i < tr_http_headers_len(&a->call.headers_out); i++) {
         const struct tr_http_header one = tr_http_headers_at(&a->call.headers_out, i);
         const struct tr_http_header two = tr_http_headers_at(&b->call.headers_out, i);

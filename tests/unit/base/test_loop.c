@@ -51,7 +51,7 @@ static void wait_for_notes(size_t n)
     assert_true(tr_loop_run_until(trace.loop, has_traced, &n, WAIT_MS));
 }
 
-/* --- timers ---------------------------------------------------------------------------------------------------------- */
+/* --- timers ----------------------------------------------------------------------------------- */
 
 struct lettered {
     struct tr_timer timer;
@@ -133,7 +133,7 @@ static void a_timer_set_again_from_its_own_call_waits_for_the_next_turn(void **s
     assert_false(tr_timer_is_set(&a.timer));
 }
 
-/* --- deferred calls -------------------------------------------------------------------------------------------------- */
+/* --- deferred calls --------------------------------------------------------------------------- */
 
 struct chain {
     struct tr_defer defer;
@@ -197,7 +197,7 @@ static void deferred_calls_left_over_run_before_the_loop_is_freed(void **state)
     assert_int_equal(trace.len, 21);
 }
 
-/* --- hooks ----------------------------------------------------------------------------------------------------------- */
+/* --- hooks ------------------------------------------------------------------------------------ */
 
 struct pump {
     struct tr_check check;
@@ -223,7 +223,8 @@ static void on_pump(struct tr_check *check)
 static void hooks_run_after_the_poll_and_before_deferred_calls(void **state)
 {
     (void)state;
-    struct pump p = { .check.cb = on_pump, .letter = 'p' }, q = { .check.cb = on_pump, .letter = 'q' };
+    struct pump p = { .check.cb = on_pump, .letter = 'p' },
+                q = { .check.cb = on_pump, .letter = 'q' };
     struct chain a = { .letter = 'a' };
     tr_loop_on_check(trace.loop, &p.check);
     tr_loop_on_check(trace.loop, &q.check);
@@ -239,7 +240,8 @@ static void hooks_run_after_the_poll_and_before_deferred_calls(void **state)
 static void a_hook_may_remove_itself_or_the_next(void **state)
 {
     (void)state;
-    struct pump p = { .check.cb = on_pump, .letter = 'p' }, q = { .check.cb = on_pump, .letter = 'q' },
+    struct pump p = { .check.cb = on_pump, .letter = 'p' },
+                q = { .check.cb = on_pump, .letter = 'q' },
                 r = { .check.cb = on_pump, .letter = 'r' };
     tr_loop_on_check(trace.loop, &p.check);
     tr_loop_on_check(trace.loop, &q.check);
@@ -262,7 +264,7 @@ static void a_hook_that_asks_again_is_run_without_blocking(void **state)
     tr_loop_off_check(trace.loop, &p.check);
 }
 
-/* --- stop ------------------------------------------------------------------------------------------------------------ */
+/* --- stop ------------------------------------------------------------------------------------- */
 
 static void on_stop(struct tr_defer *defer)
 {
@@ -301,7 +303,7 @@ static void run_until_gives_up_after_its_time(void **state)
     assert_true(tr_loop_unix_ms(trace.loop) > INT64_C(1600000000000));
 }
 
-/* --- descriptors and signals ----------------------------------------------------------------------------------------- */
+/* --- descriptors and signals ------------------------------------------------------------------ */
 
 static void on_readable(void *ctx, unsigned events)
 {
@@ -323,8 +325,10 @@ static void a_watched_descriptor_reports_what_it_is_watched_for(void **state)
     assert_int_equal(pipe(fds), 0);
     struct tr_fd_watch *in = NULL, *out = NULL;
     struct tr_err err;
-    assert_int_equal(tr_fd_watch_new(trace.loop, fds[0], TR_FD_READ, on_readable, &fds[0], &in, &err), TR_OK);
-    assert_int_equal(tr_fd_watch_new(trace.loop, fds[1], 0, on_readable, &fds[1], &out, &err), TR_OK);
+    assert_int_equal(
+        tr_fd_watch_new(trace.loop, fds[0], TR_FD_READ, on_readable, &fds[0], &in, &err), TR_OK);
+    assert_int_equal(tr_fd_watch_new(trace.loop, fds[1], 0, on_readable, &fds[1], &out, &err),
+                     TR_OK);
     assert_int_equal(write(fds[1], "xy", 2), 2);
     wait_for_notes(2);
     assert_string_equal(trace.text, "xy");
@@ -344,7 +348,8 @@ static void watching_a_bad_descriptor_is_an_error(void **state)
     (void)state;
     struct tr_fd_watch *watch = NULL;
     struct tr_err err;
-    assert_int_not_equal(tr_fd_watch_new(trace.loop, 9999, TR_FD_READ, on_readable, NULL, &watch, &err), TR_OK);
+    assert_int_not_equal(
+        tr_fd_watch_new(trace.loop, 9999, TR_FD_READ, on_readable, NULL, &watch, &err), TR_OK);
     assert_string_equal(err.msg, "watch descriptor 9999: bad file descriptor");
     assert_null(watch);
 }
@@ -361,7 +366,8 @@ static void a_signal_comes_on_the_loop(void **state)
     struct tr_signal_watch *watch = NULL;
     struct tr_err err;
     char letter = 'u';
-    assert_int_equal(tr_signal_watch_new(trace.loop, SIGUSR1, on_signaled, &letter, &watch, &err), TR_OK);
+    assert_int_equal(tr_signal_watch_new(trace.loop, SIGUSR1, on_signaled, &letter, &watch, &err),
+                     TR_OK);
     assert_int_equal(raise(SIGUSR1), 0);
     wait_for_notes(1);
     assert_string_equal(trace.text, "u");

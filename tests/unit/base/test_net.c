@@ -148,7 +148,8 @@ static bool is_closed(void *ctx)
 static void listen_on(struct net *net, const char *host)
 {
     struct tr_err err;
-    assert_int_equal(tr_listen_tcp(net->loop, host, 0, on_accept, net, &net->listener, &err), TR_OK);
+    assert_int_equal(tr_listen_tcp(net->loop, host, 0, on_accept, net, &net->listener, &err),
+                     TR_OK);
     assert_int_not_equal(tr_listener_port(net->listener), 0);
 }
 
@@ -230,7 +231,7 @@ static struct tr_slice pattern(size_t bytes)
     return tr_slice(ptr, bytes);
 }
 
-/* --- connecting ------------------------------------------------------------------------------------------------------ */
+/* --- connecting ------------------------------------------------------------------------------- */
 
 static void talk_both_ways(struct net *net)
 {
@@ -296,8 +297,10 @@ static void both_ends_talk_over_a_unix_socket(void **state)
 {
     struct net *net = *state;
     struct tr_err err;
-    (void)snprintf(net->unix_path, sizeof(net->unix_path), "/tmp/tr_test_net_%d.sock", (int)getpid());
-    assert_int_equal(tr_listen_unix(net->loop, net->unix_path, on_accept, net, &net->listener, &err), TR_OK);
+    (void)snprintf(net->unix_path, sizeof(net->unix_path), "/tmp/tr_test_net_%d.sock",
+                   (int)getpid());
+    assert_int_equal(
+        tr_listen_unix(net->loop, net->unix_path, on_accept, net, &net->listener, &err), TR_OK);
     net->connect.unix_path = tr_slice_str(net->unix_path);
     tr_connect_start(net->loop, &net->connect);
     wait_for(net, both_are_connected, net);
@@ -305,7 +308,8 @@ static void both_ends_talk_over_a_unix_socket(void **state)
     assert_string_equal(tr_stream_peer(net->server.stream), "");
     assert_true(tr_stream_is_unix(net->client.stream));
     struct tr_listener *second = NULL;
-    assert_int_equal(tr_listen_unix(net->loop, net->unix_path, on_accept, net, &second, &err), TR_EXISTS);
+    assert_int_equal(tr_listen_unix(net->loop, net->unix_path, on_accept, net, &second, &err),
+                     TR_EXISTS);
     tr_listener_close(&net->listener);
     assert_int_equal(access(net->unix_path, F_OK), -1);
 }
@@ -384,7 +388,8 @@ static void connect_canceled_while_the_name_is_looked_up_calls_back(void **state
     assert_int_equal(net->connect.err.code, TR_CANCELED);
 }
 
-/* A port that neither accepts nor refuses: its backlog is full, and Linux drops what comes on top. */
+/* A port that neither accepts nor refuses: its backlog is full, and Linux drops what comes on top.
+ */
 struct deaf_port {
     int listener;
     int fillers[8];
@@ -429,7 +434,7 @@ static void connect_ends_at_its_deadline(void **state)
     deaf_port_close(&deaf);
 }
 
-/* --- listening ------------------------------------------------------------------------------------------------------- */
+/* --- listening -------------------------------------------------------------------------------- */
 
 static void listening_on_a_taken_port_or_a_name_is_an_error(void **state)
 {
@@ -438,9 +443,11 @@ static void listening_on_a_taken_port_or_a_name_is_an_error(void **state)
     struct tr_listener *second = NULL;
     struct tr_err err;
     const uint16_t port = tr_listener_port(net->listener);
-    assert_int_equal(tr_listen_tcp(net->loop, "127.0.0.1", port, on_accept, net, &second, &err), TR_EXISTS);
+    assert_int_equal(tr_listen_tcp(net->loop, "127.0.0.1", port, on_accept, net, &second, &err),
+                     TR_EXISTS);
     assert_non_null(strstr(err.msg, "bind: address already in use"));
-    assert_int_equal(tr_listen_tcp(net->loop, "example.com", 0, on_accept, net, &second, &err), TR_INVALID);
+    assert_int_equal(tr_listen_tcp(net->loop, "example.com", 0, on_accept, net, &second, &err),
+                     TR_INVALID);
     assert_null(second);
 }
 
@@ -479,7 +486,7 @@ static void clients_wait_while_descriptors_are_out_and_are_served_later(void **s
     close(client);
 }
 
-/* --- writing --------------------------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static void a_large_write_waits_for_the_reader_and_arrives_whole(void **state)
 {
@@ -545,7 +552,8 @@ static void a_write_beyond_the_limit_is_refused_and_the_rest_arrives(void **stat
     tr_stream_pending_max_set(net->client.stream, 1000);
     const struct tr_slice bytes = pattern(BYTES);
     struct sent first = { .done = 0 }, refused = { .done = 0 };
-    send_bytes(net->client.stream, &first, bytes); /* larger than the limit, but nothing was waiting */
+    send_bytes(net->client.stream, &first,
+               bytes); /* larger than the limit, but nothing was waiting */
     const size_t waiting = tr_stream_pending(net->client.stream);
     assert_true(waiting > 1000);
     send_bytes(net->client.stream, &refused, TR_SLICE_LIT("x"));
@@ -579,7 +587,7 @@ static void try_write_takes_what_fits_and_nothing_while_writes_wait(void **state
     free((void *)(uintptr_t)bytes.ptr);
 }
 
-/* --- ends ------------------------------------------------------------------------------------------------------------ */
+/* --- ends ------------------------------------------------------------------------------------- */
 
 static void half_close_ends_one_direction_after_the_last_write(void **state)
 {

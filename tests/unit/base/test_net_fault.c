@@ -1,7 +1,7 @@
 /*
- * The net under faults: a client sends bytes to a server that sends them back, and one call after the other fails.
- * Whatever fails, every operation calls back once, both ends come to an end, nothing leaks, and the client either has all
- * its bytes back or was told of an error.
+ * The net under faults: a client sends bytes to a server that sends them back, and one call after
+ * the other fails. Whatever fails, every operation calls back once, both ends come to an end,
+ * nothing leaks, and the client either has all its bytes back or was told of an error.
  */
 #include "runtime/base/net.h"
 
@@ -138,7 +138,8 @@ static void run(const char *host)
         scene.bytes[i] = (char)(i * 31 + i / 256);
     }
     struct tr_err err = { .code = TR_OK };
-    if (tr_listen_tcp(scene.loop, "127.0.0.1", 0, on_accept, &scene, &scene.listener, &err) == TR_OK) {
+    if (tr_listen_tcp(scene.loop, "127.0.0.1", 0, on_accept, &scene, &scene.listener, &err) ==
+        TR_OK) {
         scene.connect.host = tr_slice_str(host);
         scene.connect.port = tr_listener_port(scene.listener);
         scene.connect.cb = on_connect;

@@ -31,7 +31,8 @@ static void on_line(void *ctx, enum tr_process_output output, struct tr_slice li
     if (line.len > child->longest) {
         child->longest = line.len;
     }
-    tr_buf_addf(&child->lines, "%c:%.*s|", output == TR_PROCESS_STDOUT ? 'o' : 'e', TR_SLICE_ARG(line));
+    tr_buf_addf(&child->lines, "%c:%.*s|", output == TR_PROCESS_STDOUT ? 'o' : 'e',
+                TR_SLICE_ARG(line));
     if (child->frees_at_line) {
         tr_process_free(&child->process);
     }
@@ -159,7 +160,8 @@ static void a_group_of_its_own_gets_the_signal_as_a_whole(void **state)
                (struct tr_process_conf){ .has_own_group = true });
     assert_true(tr_loop_run_until(child->loop, has_line, child, WAIT_MS));
     tr_process_kill(child->process, SIGTERM);
-    wait_exit(child); /* the grandchild held the output open: it has gone too, or this would linger */
+    wait_exit(
+        child); /* the grandchild held the output open: it has gone too, or this would linger */
     assert_string_equal(tr_buf_cstr(&child->lines), "o:ready|");
 }
 

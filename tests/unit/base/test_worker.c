@@ -14,7 +14,7 @@
 
 #define WAIT_MS 10000
 #define POSTERS 4
-#define MAILS 500
+#define MAILS   500
 
 static struct tr_loop *loop;
 
@@ -32,7 +32,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- work ------------------------------------------------------------------------------------------------------------ */
+/* --- work ------------------------------------------------------------------------------------- */
 
 struct sum {
     struct tr_work work;
@@ -131,7 +131,7 @@ static void work_beyond_the_limit_is_refused_through_the_callback(void **state)
     free(sums);
 }
 
-/* --- mail ------------------------------------------------------------------------------------------------------------ */
+/* --- mail ------------------------------------------------------------------------------------- */
 
 struct letter {
     struct tr_mail mail;
@@ -212,7 +212,7 @@ static void mail_can_be_delivered_without_a_turn(void **state)
     tr_mailbox_fini(&office.mailbox);
 }
 
-/* --- op -------------------------------------------------------------------------------------------------------------- */
+/* --- op --------------------------------------------------------------------------------------- */
 
 struct wish {
     struct tr_op op;

@@ -14,7 +14,7 @@
 #define WAIT_MS   20000
 #define CONNS_MAX 8
 
-/* --- the server's end ------------------------------------------------------------------------------------------------- */
+/* --- the server's end ------------------------------------------------------------------------- */
 
 struct raw_conn {
     struct tr_stream *stream;
@@ -99,7 +99,8 @@ struct expectation {
 static bool request_is_there(void *ctx)
 {
     const struct expectation *e = ctx;
-    return e->f->conns_len > e->conn && tr_slice_ends(tr_buf_slice(&e->f->conns[e->conn].got), tr_slice_str(e->end));
+    return e->f->conns_len > e->conn &&
+           tr_slice_ends(tr_buf_slice(&e->f->conns[e->conn].got), tr_slice_str(e->end));
 }
 
 /* Wait until connection `i` has got bytes that end with `end`. */
@@ -111,7 +112,8 @@ static void raw_wait(struct fixture *f, size_t i, const char *end)
     }
 }
 
-/* What connection `i` has got, which is then forgotten; the port of the test's server reads PORT. */
+/* What connection `i` has got, which is then forgotten; the port of the test's server reads PORT.
+ */
 static void assert_request(struct fixture *f, size_t i, const char *text)
 {
     char host[32];
@@ -137,7 +139,7 @@ static void raw_wait_closed(struct fixture *f, size_t i)
     assert_true(tr_loop_run_until(f->loop, raw_is_over, &f->conns[i], WAIT_MS));
 }
 
-/* --- the client's end ------------------------------------------------------------------------------------------------- */
+/* --- the client's end ------------------------------------------------------------------------- */
 
 enum at_event {
     NOTHING,
@@ -228,7 +230,8 @@ static void finish_with(struct fixture *f, struct test_call *t, int status, cons
     fini(t);
 }
 
-static void finish_failed(struct fixture *f, struct test_call *t, enum tr_code code, const char *text)
+static void finish_failed(struct fixture *f, struct test_call *t, enum tr_code code,
+                          const char *text)
 {
     finish(f, t);
     assert_int_equal(t->call.err.code, code);
@@ -269,7 +272,8 @@ static int set_up(void **state)
     struct fixture *f = tr_xzalloc(sizeof(*f));
     struct tr_err err;
     f->loop = tr_loop_new();
-    assert_int_equal(tr_listen_tcp(f->loop, "127.0.0.1", 0, on_accept, f, &f->listener, &err), TR_OK);
+    assert_int_equal(tr_listen_tcp(f->loop, "127.0.0.1", 0, on_accept, f, &f->listener, &err),
+                     TR_OK);
     f->port = tr_listener_port(f->listener);
     *state = f;
     return 0;
@@ -304,7 +308,7 @@ static void warm_up(struct fixture *f, size_t i)
     tr_buf_clear(&f->conns[i].got);
 }
 
-/* --- requests --------------------------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static void a_request_without_body_has_host_and_no_length(void **state)
 {
@@ -338,7 +342,9 @@ static void headers_go_out_but_for_those_the_client_writes_itself(void **state)
     t.call.body = TR_SLICE_LIT("hello");
     start(f, &t);
     raw_wait(f, 0, "hello");
-    assert_request(f, 0, "POST / HTTP/1.1\r\nHost: SERVER\r\nX-A: 1  X-Evil: 2\r\nX-A: 2\r\nContent-Length: 5\r\n\r\nhello");
+    assert_request(f, 0,
+                   "POST / HTTP/1.1\r\nHost: SERVER\r\nX-A: 1  X-Evil: 2\r\nX-A: "
+                   "2\r\nContent-Length: 5\r\n\r\nhello");
     raw_send(f, 0, OK_EMPTY);
     finish_with(f, &t, 200, "");
     tr_http_headers_fini(&headers);
@@ -361,7 +367,8 @@ static void a_target_that_would_break_the_request_line_is_refused(void **state)
 {
     struct fixture *f = *state;
     open_client(f, (struct tr_http_client_conf){ 0 });
-    struct test_call blank = call_of("GET", "/a b"), line = call_of("GET", "/a\r\nX: y"), none = call_of("GET", "");
+    struct test_call blank = call_of("GET", "/a b"), line = call_of("GET", "/a\r\nX: y"),
+                     none = call_of("GET", "");
     start(f, &blank);
     start(f, &line);
     start(f, &none);
@@ -389,7 +396,7 @@ static void a_large_body_arrives_whole(void **state)
     free(body);
 }
 
-/* --- answers ---------------------------------------------------------------------------------------------------------- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 struct answer_case {
     const char *method;
@@ -435,11 +442,14 @@ static void answers_of_every_framing_are_read(void **state)
     struct fixture *f = *state;
     static const struct answer_case cases[] = {
         { "GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello", true },
-        { "GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\nT: 1\r\n\r\n", 200,
-          "hello", true },
+        { "GET",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\nT: "
+          "1\r\n\r\n",
+          200, "hello", true },
         { "GET", "HTTP/1.1 200 OK\r\n\r\nhello", 200, "hello", false },
         { "GET", "HTTP/1.0 200 OK\r\n\r\nhello", 200, "hello", false },
-        { "GET", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi", 200, "hi", true },
+        { "GET", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi", 200,
+          "hi", true },
     };
     for (size_t k = 0; k < TR_ARRAY_LEN(cases); k++) {
         check_answer(f, &cases[k], false);
@@ -450,7 +460,9 @@ static void answers_arrive_whole_when_every_byte_comes_alone(void **state)
 {
     struct fixture *f = *state;
     static const struct answer_case c = {
-        "GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "GET",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         200, "hello", true
     };
     check_answer(f, &c, true);
@@ -477,7 +489,8 @@ static void informational_answers_are_skipped_with_their_headers(void **state)
     struct test_call t = call_of("GET", "/");
     start(f, &t);
     raw_wait(f, 0, "\r\n\r\n");
-    raw_send(f, 0, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" OK_EMPTY);
+    raw_send(f, 0,
+             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" OK_EMPTY);
     finish(f, &t);
     assert_false(tr_http_headers_has(&t.call.headers_out, "Link"));
     finish_with(f, &t, 200, "");
@@ -490,7 +503,8 @@ static void answers_that_are_no_http_fail(void **state)
     static const char *const answers[] = {
         "garbage\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         "HTTP/1.1 200 OK\r\nA: 1\r\n: 2\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
@@ -562,13 +576,14 @@ static void bytes_behind_an_answer_cost_the_connection(void **state)
     raw_wait_closed(f, 0);
 }
 
-/* --- limits ----------------------------------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 static void a_head_beyond_the_limit_fails(void **state)
 {
     struct fixture *f = *state;
     open_client(f, (struct tr_http_client_conf){ .header_bytes_max = 100 });
-    static const char *const parts[] = { "HTTP/1.1 200 ", "HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\nX" };
+    static const char *const parts[] = { "HTTP/1.1 200 ",
+                                         "HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\nX" };
     for (size_t k = 0; k < TR_ARRAY_LEN(parts); k++) {
         struct test_call t = call_of("GET", "/");
         start(f, &t);
@@ -607,7 +622,7 @@ static void calls_beyond_the_limit_are_refused(void **state)
     finish_with(f, &first, 200, "");
 }
 
-/* --- the pool --------------------------------------------------------------------------------------------------------- */
+/* --- the pool --------------------------------------------------------------------------------- */
 
 static void a_connection_serves_one_call_after_the_other(void **state)
 {
@@ -679,7 +694,7 @@ static void an_idle_connection_closed_by_the_server_is_dropped(void **state)
     warm_up(f, 1);
 }
 
-/* --- sent once more --------------------------------------------------------------------------------------------------- */
+/* --- sent once more --------------------------------------------------------------------------- */
 
 static void an_idempotent_call_on_a_stale_connection_is_sent_once_more(void **state)
 {
@@ -748,7 +763,7 @@ static void a_fresh_connection_that_closes_fails_the_call(void **state)
     finish_failed(f, &t, TR_EOF, "EOF");
 }
 
-/* --- the end of a call ------------------------------------------------------------------------------------------------ */
+/* --- the end of a call ------------------------------------------------------------------------ */
 
 static void a_refused_connection_fails_every_call_that_waits(void **state)
 {
@@ -817,7 +832,9 @@ static void a_call_may_be_canceled_from_its_own_callbacks(void **state)
         t.at_event = k == 0 ? CANCEL_AT_HEAD : CANCEL_AT_BODY;
         start(f, &t);
         raw_wait(f, k, "\r\n\r\n");
-        raw_send(f, k, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n");
+        raw_send(
+            f, k,
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n");
         finish(f, &t);
         assert_int_equal(t.pieces.len, k);
         finish_failed(f, &t, TR_CANCELED, NULL);
@@ -825,7 +842,7 @@ static void a_call_may_be_canceled_from_its_own_callbacks(void **state)
     }
 }
 
-/* --- bodies in pieces ------------------------------------------------------------------------------------------------- */
+/* --- bodies in pieces ------------------------------------------------------------------------- */
 
 static bool has_pieces(void *ctx)
 {
@@ -889,7 +906,9 @@ static void an_answer_that_is_complete_while_paused_ends_at_resume(void **state)
     t.at_event = PAUSE_AT_BODY;
     start(f, &t);
     raw_wait(f, 0, "\r\n\r\n");
-    raw_send(f, 0, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n");
+    raw_send(f, 0,
+             "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+             "chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n1\r\nc\r\n0\r\n\r\n");
     assert_true(tr_loop_run_until(f->loop, has_pieces, &t, WAIT_MS));
     assert_string_equal(tr_buf_cstr(&t.pieces), "a");
     warm_up(f, 0); /* the connection is free already */

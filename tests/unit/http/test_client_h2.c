@@ -16,7 +16,7 @@
 #define CONNS_MAX    4
 #define REQUESTS_MAX 16
 
-/* --- the server's end ------------------------------------------------------------------------------------------------- */
+/* --- the server's end ------------------------------------------------------------------------- */
 
 struct request {
     struct peer *peer;
@@ -89,7 +89,8 @@ static void on_peer_read(void *ctx, struct tr_slice bytes, const struct tr_err *
         peer->is_over = true;
         return;
     }
-    assert_int_equal(nghttp2_session_mem_recv(peer->session, (const uint8_t *)bytes.ptr, bytes.len), bytes.len);
+    assert_int_equal(nghttp2_session_mem_recv(peer->session, (const uint8_t *)bytes.ptr, bytes.len),
+                     bytes.len);
     peer_send(peer);
 }
 
@@ -103,8 +104,9 @@ static int on_begin(nghttp2_session *session, const nghttp2_frame *frame, void *
     return nghttp2_session_set_stream_user_data(session, request->id, request);
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-                     const uint8_t *value, size_t value_len, uint8_t flags, void *ctx)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                     void *ctx)
 {
     struct request *request = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     (void)flags;
@@ -116,7 +118,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *ctx)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
+                   size_t len, void *ctx)
 {
     struct request *request = nghttp2_session_get_stream_user_data(session, id);
     (void)flags;
@@ -132,7 +135,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     (void)ctx;
     if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
         (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
-        struct request *request = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+        struct request *request =
+            nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
         request->is_complete = true;
     }
     return 0;
@@ -169,7 +173,8 @@ static void on_accept(void *ctx, struct tr_stream *stream)
     assert_int_equal(nghttp2_session_server_new2(&peer->session, callbacks, peer, option), 0);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
-    const nghttp2_settings_entry settings[] = { { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, f->streams_max } };
+    const nghttp2_settings_entry settings[] = { { NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+                                                  f->streams_max } };
     assert_int_equal(nghttp2_submit_settings(peer->session, NGHTTP2_FLAG_NONE, settings, 1), 0);
     peer_send(peer);
     tr_stream_read_start(stream, on_peer_read, peer);
@@ -181,8 +186,8 @@ static void peer_close(struct peer *peer)
     peer->stream = NULL;
 }
 
-static ssize_t on_read_answer(nghttp2_session *session, int32_t id, uint8_t *out, size_t cap, uint32_t *out_flags,
-                              nghttp2_data_source *source, void *ctx)
+static ssize_t on_read_answer(nghttp2_session *session, int32_t id, uint8_t *out, size_t cap,
+                              uint32_t *out_flags, nghttp2_data_source *source, void *ctx)
 {
     struct request *request = nghttp2_session_get_stream_user_data(session, id);
     (void)source;
@@ -215,7 +220,8 @@ static void answer_start(struct request *request, const char *status, const char
     const nghttp2_nv head[] = { pair(":status", status), pair("x-one", "1") };
     const nghttp2_data_provider provider = { .read_callback = on_read_answer };
     tr_buf_add_str(&request->answer, body);
-    assert_int_equal(nghttp2_submit_response(request->peer->session, request->id, head, 2, &provider), 0);
+    assert_int_equal(
+        nghttp2_submit_response(request->peer->session, request->id, head, 2, &provider), 0);
     peer_send(request->peer);
 }
 
@@ -267,7 +273,7 @@ static void wait_until(struct fixture *f, bool (*done)(void *ctx), void *ctx)
     assert_true(tr_loop_run_until(f->loop, done, ctx, WAIT_MS));
 }
 
-/* --- the client's end ------------------------------------------------------------------------------------------------- */
+/* --- the client's end ------------------------------------------------------------------------- */
 
 struct test_call {
     struct tr_http_call call;
@@ -384,7 +390,8 @@ static int set_up(void **state)
     struct tr_err err;
     f->loop = tr_loop_new();
     f->streams_max = 100;
-    assert_int_equal(tr_listen_tcp(f->loop, "127.0.0.1", 0, on_accept, f, &f->listener, &err), TR_OK);
+    assert_int_equal(tr_listen_tcp(f->loop, "127.0.0.1", 0, on_accept, f, &f->listener, &err),
+                     TR_OK);
     *state = f;
     return 0;
 }
@@ -416,7 +423,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- one call --------------------------------------------------------------------------------------------------------- */
+/* --- one call --------------------------------------------------------------------------------- */
 
 static void a_request_goes_out_in_lower_case_without_what_is_for_http1(void **state)
 {
@@ -432,8 +439,9 @@ static void a_request_goes_out_in_lower_case_without_what_is_for_http1(void **st
     tr_http_call_start(f->client, &t.call);
     struct request *request = wait_request(f, 0, 0);
     wait_until(f, request_is_complete, request);
-    assert_string_equal(tr_buf_cstr(&request->head),
-                        ":method: PUT\n:scheme: http\n:path: /a?b\ncontent-length: 5\nx-mixed: Value\n");
+    assert_string_equal(
+        tr_buf_cstr(&request->head),
+        ":method: PUT\n:scheme: http\n:path: /a?b\ncontent-length: 5\nx-mixed: Value\n");
     assert_string_equal(tr_buf_cstr(&request->body), "hello");
     answer(request, "200", "answer");
     wait_until(f, call_is_done, &t);
@@ -520,7 +528,9 @@ static void an_answer_before_the_request_is_complete_ends_the_call(void **state)
     tr_http_call_start(f->client, &t.call);
     struct request *request = wait_request(f, 0, 0);
     answer(request, "413", "no");
-    assert_int_equal(nghttp2_submit_rst_stream(f->peers[0].session, NGHTTP2_FLAG_NONE, request->id, NGHTTP2_NO_ERROR), 0);
+    assert_int_equal(nghttp2_submit_rst_stream(f->peers[0].session, NGHTTP2_FLAG_NONE, request->id,
+                                               NGHTTP2_NO_ERROR),
+                     0);
     peer_send(&f->peers[0]);
     finish_with(f, &t, 413, "no");
     free(body);
@@ -535,7 +545,9 @@ static void an_informational_answer_is_skipped(void **state)
     tr_http_call_start(f->client, &t.call);
     struct request *request = wait_request(f, 0, 0);
     const nghttp2_nv early[] = { pair(":status", "103"), pair("link", "x") };
-    assert_int_equal(nghttp2_submit_headers(request->peer->session, NGHTTP2_FLAG_NONE, request->id, NULL, early, 2, NULL), 0);
+    assert_int_equal(nghttp2_submit_headers(request->peer->session, NGHTTP2_FLAG_NONE, request->id,
+                                            NULL, early, 2, NULL),
+                     0);
     answer(request, "200", "x");
     wait_until(f, call_is_done, &t);
     assert_int_equal(t.heads, 1);
@@ -543,13 +555,14 @@ static void an_informational_answer_is_skipped(void **state)
     finish_with(f, &t, 200, "x");
 }
 
-/* --- limits and ends -------------------------------------------------------------------------------------------------- */
+/* --- limits and ends -------------------------------------------------------------------------- */
 
 static void head_and_body_beyond_the_limit_fail_their_call_only(void **state)
 {
     struct fixture *f = *state;
     open_client(f, (struct tr_http_client_conf){ .header_bytes_max = 20 });
-    struct test_call head = call_of("GET", "/"), body = call_of("GET", "/"), good = call_of("GET", "/");
+    struct test_call head = call_of("GET", "/"), body = call_of("GET", "/"),
+                     good = call_of("GET", "/");
     body.call.body_bytes_max = 3;
     tr_http_call_start(f->client, &head.call);
     tr_http_call_start(f->client, &body.call);
@@ -557,7 +570,8 @@ static void head_and_body_beyond_the_limit_fail_their_call_only(void **state)
     (void)wait_request(f, 0, 2);
     struct peer *peer = &f->peers[0];
     const nghttp2_nv large[] = { pair(":status", "200"), pair("x-large", "0123456789abcdef") };
-    assert_int_equal(nghttp2_submit_response(peer->session, peer->requests[0].id, large, 2, NULL), 0);
+    assert_int_equal(nghttp2_submit_response(peer->session, peer->requests[0].id, large, 2, NULL),
+                     0);
     answer(&peer->requests[1], "200", "four");
     answer(&peer->requests[2], "200", "good");
     finish_failed(f, &head, TR_LIMIT);
@@ -602,8 +616,9 @@ static void a_reset_stream_fails_its_call(void **state)
     tr_http_call_start(f->client, &t.call);
     struct request *request = wait_request(f, 0, 0);
     answer_start(request, "200", "part");
-    assert_int_equal(
-        nghttp2_submit_rst_stream(request->peer->session, NGHTTP2_FLAG_NONE, request->id, NGHTTP2_INTERNAL_ERROR), 0);
+    assert_int_equal(nghttp2_submit_rst_stream(request->peer->session, NGHTTP2_FLAG_NONE,
+                                               request->id, NGHTTP2_INTERNAL_ERROR),
+                     0);
     peer_send(request->peer);
     finish_failed(f, &t, TR_IO);
 }
@@ -618,8 +633,9 @@ static void a_refused_stream_is_sent_once_more_whatever_the_method(void **state)
     for (size_t i = 0; i < 2; i++) {
         struct request *request = wait_request(f, 0, i);
         wait_until(f, request_is_complete, request);
-        assert_int_equal(
-            nghttp2_submit_rst_stream(request->peer->session, NGHTTP2_FLAG_NONE, request->id, NGHTTP2_REFUSED_STREAM), 0);
+        assert_int_equal(nghttp2_submit_rst_stream(request->peer->session, NGHTTP2_FLAG_NONE,
+                                                   request->id, NGHTTP2_REFUSED_STREAM),
+                         0);
         peer_send(request->peer);
     }
     finish_failed(f, &t, TR_IO);
@@ -633,7 +649,9 @@ static void after_a_goaway_new_calls_take_a_new_connection(void **state)
     struct test_call old = call_of("GET", "/old"), next = call_of("GET", "/next");
     tr_http_call_start(f->client, &old.call);
     struct request *request = wait_request(f, 0, 0);
-    assert_int_equal(nghttp2_submit_goaway(f->peers[0].session, NGHTTP2_FLAG_NONE, request->id, NGHTTP2_NO_ERROR, NULL, 0), 0);
+    assert_int_equal(nghttp2_submit_goaway(f->peers[0].session, NGHTTP2_FLAG_NONE, request->id,
+                                           NGHTTP2_NO_ERROR, NULL, 0),
+                     0);
     answer_start(request, "200", "half ");
     tr_http_call_start(f->client, &next.call);
     for (int i = 0; i < 10; i++) {
@@ -694,7 +712,7 @@ static void an_idle_connection_is_closed_after_its_time(void **state)
     wait_until(f, has_no_connection, f);
 }
 
-/* --- bodies in pieces ------------------------------------------------------------------------------------------------- */
+/* --- bodies in pieces ------------------------------------------------------------------------- */
 
 static void a_paused_call_holds_back_its_own_stream_only(void **state)
 {

@@ -1,6 +1,7 @@
 /*
- * Client and server against each other while one call of the net after the other fails. Whatever fails, every call of the
- * client comes back once with its whole answer or an error, both sides close, and nothing leaks.
+ * Client and server against each other while one call of the net after the other fails. Whatever
+ * fails, every call of the client comes back once with its whole answer or an error, both sides
+ * close, and nothing leaks.
  */
 #include "runtime/http/client.h"
 #include "runtime/http/server.h"
@@ -71,7 +72,8 @@ static bool all_done(void *ctx)
 }
 
 /* Two calls at a time, so that connections are made, used twice and queued for. */
-static void call_all(struct scene *scene, uint16_t port, enum tr_http_protocol protocol, struct tr_slice body)
+static void call_all(struct scene *scene, uint16_t port, enum tr_http_protocol protocol,
+                     struct tr_slice body)
 {
     const struct tr_http_client_conf conf = {
         .host = TR_SLICE_LIT("127.0.0.1"), .port = port, .protocol = protocol, .connections_max = 2
