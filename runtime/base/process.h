@@ -13,9 +13,10 @@
 #include "runtime/base/loop.h"
 #include "runtime/base/slice.h"
 
-#define TR_PROCESS_LINE_MAX  65536U /* bytes of a line; a longer one is delivered in parts */
-#define TR_PROCESS_LINGER_MS 500U   /* wait for the end of the output after the end of the process \
-                                     */
+#define TR_PROCESS_LINE_MAX 65536U /* bytes of a line; a longer one is delivered in parts */
+#define TR_PROCESS_LINGER_MS                                                                       \
+    500U /* wait for the end of the output after the end of the process                            \
+          */
 #define TR_PROCESS_ARGS_MAX 1024U
 #define TR_PROCESS_ENV_MAX  1024U /* additions */
 

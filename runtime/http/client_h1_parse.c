@@ -33,7 +33,8 @@ static bool is_wanted(const struct client_parser *parser)
     return parser->llhttp.status_code >= 200 && !parser->call->has_head;
 }
 
-static int on_status(llhttp_t *llhttp, const char *at, size_t len)
+/* The status line's text and the extensions of chunks are dropped, but count. */
+static int on_dropped(llhttp_t *llhttp, const char *at, size_t len)
 {
     (void)at;
     return count_head(parser_of(llhttp), len);
@@ -134,7 +135,9 @@ static int on_complete(llhttp_t *llhttp)
 }
 
 static const llhttp_settings_t settings = {
-    .on_status = on_status,
+    .on_status = on_dropped,
+    .on_chunk_extension_name = on_dropped,
+    .on_chunk_extension_value = on_dropped,
     .on_header_field = on_name,
     .on_header_value = on_value,
     .on_header_value_complete = on_value_complete,

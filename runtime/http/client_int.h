@@ -24,7 +24,7 @@ struct client_parser {
     llhttp_t llhttp;
     struct tr_http_call *call; /* borrowed: what is filled and called */
     size_t head_bytes_max;
-    size_t head_bytes;      /* of status lines, headers and trailers */
+    size_t head_bytes;      /* of status lines, headers, chunk extensions, trailers */
     unsigned informational; /* 1xx answers so far */
     bool is_name_open;      /* the last bytes of headers were of a name */
     bool has_bytes;         /* a byte of the answer has arrived */

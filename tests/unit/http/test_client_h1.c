@@ -582,8 +582,12 @@ static void a_head_beyond_the_limit_fails(void **state)
 {
     struct fixture *f = *state;
     open_client(f, (struct tr_http_client_conf){ .header_bytes_max = 100 });
-    static const char *const parts[] = { "HTTP/1.1 200 ",
-                                         "HTTP/1.1 200 OK\r\nX: ", "HTTP/1.1 200 OK\r\nX" };
+    static const char *const parts[] = {
+        "HTTP/1.1 200 ",
+        "HTTP/1.1 200 OK\r\nX: ",
+        "HTTP/1.1 200 OK\r\nX",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;x=",
+    };
     for (size_t k = 0; k < TR_ARRAY_LEN(parts); k++) {
         struct test_call t = call_of("GET", "/");
         start(f, &t);
