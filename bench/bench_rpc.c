@@ -234,13 +234,14 @@ static void measure(struct bench *b, pid_t server, uint64_t seconds)
     const uint64_t idle_waits = waits(self) + waits(server) - waits_before;
     const double idle_s = IDLE_MS / 1000.0;
     qsort(b->samples_us, b->samples_len, sizeof(b->samples_us[0]), by_size);
-    (void)printf("{\"bench\":\"rpc\",\"driver\":\"%s\",\"in_flight\":%u,\"bytes\":%zu,\"calls_per_s\":%.0f,"
-                 "\"p50_us\":%" PRIu32 ",\"p99_us\":%" PRIu32 ",\"client_cpu_us\":%.1f,\"server_cpu_us\":%.1f,"
-                 "\"failed\":%zu,\"idle_cpu_us_per_s\":%.0f,\"idle_waits_per_s\":%.1f}\n",
-                 tr_rpc_uses_epoll(b->rpc) ? "epoll" : "thread", b->in_flight, b->payload_len,
-                 calls * 1e6 / took_us, percentile(b, 0.5), percentile(b, 0.99), client_call_us,
-                 server_call_us, b->failed, (double)idle_cpu_us / idle_s,
-                 (double)idle_waits / idle_s);
+    (void)printf(
+        "{\"bench\":\"rpc\",\"driver\":\"%s\",\"in_flight\":%u,\"bytes\":%zu,\"calls_per_s\":%.0f,"
+        "\"p50_us\":%" PRIu32 ",\"p99_us\":%" PRIu32
+        ",\"client_cpu_us\":%.1f,\"server_cpu_us\":%.1f,"
+        "\"failed\":%zu,\"idle_cpu_us_per_s\":%.0f,\"idle_waits_per_s\":%.1f}\n",
+        tr_rpc_uses_epoll(b->rpc) ? "epoll" : "thread", b->in_flight, b->payload_len,
+        calls * 1e6 / took_us, percentile(b, 0.5), percentile(b, 0.99), client_call_us,
+        server_call_us, b->failed, (double)idle_cpu_us / idle_s, (double)idle_waits / idle_s);
 }
 
 int main(int argc, char **argv)

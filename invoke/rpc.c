@@ -32,12 +32,12 @@
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
 
-#define DRAIN_MAX        256U /* operations finished in one turn */
-#define EMPTY_ROUNDS     4U   /* measured: fewer leave socket events lying until the fallback */
-#define EMPTY_ROUNDS_DEEP 101U /* one more than gRPC's epoll1 engine takes from the kernel at once */
-#define QUIET_FIRST_MS   10U  /* fallback after the last activity ... */
-#define QUIET_MAX_MS     500U /* ... doubled up to this while operations are in flight */
-#define EPOLLS_MAX       64U  /* epoll descriptors looked at in our own descriptor list */
+#define DRAIN_MAX         256U /* operations finished in one turn */
+#define EMPTY_ROUNDS      4U   /* measured: fewer leave socket events lying until the fallback */
+#define EMPTY_ROUNDS_DEEP 101U /* one more than gRPC's epoll1 takes from the kernel at once */
+#define QUIET_FIRST_MS    10U  /* fallback after the last activity ... */
+#define QUIET_MAX_MS      500U /* ... doubled up to this while operations are in flight */
+#define EPOLLS_MAX        64U  /* epoll descriptors looked at in our own descriptor list */
 
 struct tr_rpc {
     struct tr_loop *loop; /* borrowed */
@@ -115,9 +115,8 @@ static void on_grpc_log(gpr_log_func_args *args)
  * Abseil's mutexes look for deadlock cycles in builds without NDEBUG, such as Debian's. It is bookkeeping at each lock,
  * to no use here. The symbol carries the namespace of the distribution's build, so it may be absent.
  */
-void abseil_set_deadlock_detection(int mode)
-    __asm__("_ZN4absl7debian329SetMutexDeadlockDetectionModeENS0_15OnDeadlockCycleE")
-    __attribute__((weak));
+void abseil_set_deadlock_detection(int mode) __asm__(
+    "_ZN4absl7debian329SetMutexDeadlockDetectionModeENS0_15OnDeadlockCycleE") __attribute__((weak));
 
 static void start_process(void)
 {
@@ -377,8 +376,8 @@ static void *run_thread(void *arg)
 
 /* --- life --------------------------------------------------------------------------------------------------------- */
 
-enum tr_code tr_rpc_new(struct tr_loop *loop, const struct tr_rpc_conf *conf, struct tr_rpc **out_rpc,
-                        struct tr_err *err)
+enum tr_code tr_rpc_new(struct tr_loop *loop, const struct tr_rpc_conf *conf,
+                        struct tr_rpc **out_rpc, struct tr_err *err)
 {
     tr_loop_assert(loop);
     if (atomic_exchange_explicit(&process_taken, true, memory_order_acquire)) {
@@ -415,7 +414,8 @@ static void on_closed(struct tr_defer *defer)
     } else {
         grpc_event event;
         do {
-            event = grpc_completion_queue_next(rpc->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+            event =
+                grpc_completion_queue_next(rpc->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
             tr_assert(event.type != GRPC_OP_COMPLETE);
         } while (event.type != GRPC_QUEUE_SHUTDOWN);
     }

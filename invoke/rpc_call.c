@@ -23,9 +23,9 @@
 struct tr_rpc_call {
     struct tr_rpc_server *server; /* borrowed */
     struct tr_link link;
-    grpc_call *call; /* owned */
+    grpc_call *call;            /* owned */
     struct tr_rpc_watch *watch; /* borrowed, may be NULL */
-    const struct tr_rpc_method *method; /* borrowed from the server; NULL when the call is refused */
+    const struct tr_rpc_method *method; /* borrowed; NULL when the call is refused */
     struct tr_buf path;
     struct tr_buf authority;
     struct tr_buf peer;
@@ -51,9 +51,9 @@ struct tr_rpc_call {
     int cancelled; /* written by gRPC */
     uint8_t ops;   /* close, initial and status operations in flight */
     bool is_unary;
-    bool has_initial;    /* initial metadata was handed over */
-    bool is_ended;       /* the handler, or we for it, ended the call */
-    bool has_status;     /* the status was handed over */
+    bool has_initial; /* initial metadata was handed over */
+    bool is_ended;    /* the handler, or we for it, ended the call */
+    bool has_status;  /* the status was handed over */
     bool is_canceled;
 };
 
@@ -216,7 +216,8 @@ static void on_request(struct tr_rpc_recv *recv)
     } else if (recv->err.code != TR_OK) {
         tr_rpc_call_fail_err(call, &recv->err);
     } else if (!recv->has_message) {
-        end_call(call, TR_RPC_INTERNAL, TR_SLICE_LIT("received no request message from a unary call"));
+        end_call(call, TR_RPC_INTERNAL,
+                 TR_SLICE_LIT("received no request message from a unary call"));
     } else {
         call->method->handler(call->method->ctx, call);
     }
@@ -250,7 +251,8 @@ static struct tr_rpc_call *call_new(struct tr_rpc_server *server, struct tr_rpc_
     return call;
 }
 
-static const struct tr_rpc_method *find_method(const struct tr_rpc_server *server, struct tr_slice path)
+static const struct tr_rpc_method *find_method(const struct tr_rpc_server *server,
+                                               struct tr_slice path)
 {
     const struct tr_rpc_method *method = tr_map_get(&server->methods, path);
     if (method == NULL && server->fallback.handler != NULL) {

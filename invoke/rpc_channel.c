@@ -22,7 +22,8 @@
 static void channel_args(struct tr_rpc_args *args, const struct tr_rpc_channel_conf *conf,
                          const char *authority)
 {
-    tr_rpc_args_common(args, conf->keepalive_ms, conf->keepalive_timeout_ms, conf->metadata_bytes_max);
+    tr_rpc_args_common(args, conf->keepalive_ms, conf->keepalive_timeout_ms,
+                       conf->metadata_bytes_max);
     /* One channel is one connection, also when two have equal arguments. */
     tr_rpc_args_int(args, GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     /* Retries are ours: a policy of the user, or Dapr's built-in ones. */
@@ -110,7 +111,8 @@ static enum tr_rpc_state state_from_grpc(grpc_connectivity_state state)
 }
 
 _Static_assert((int)TR_RPC_IDLE == (int)GRPC_CHANNEL_IDLE, "states are passed by number");
-_Static_assert((int)TR_RPC_FAILING == (int)GRPC_CHANNEL_TRANSIENT_FAILURE, "states are passed by number");
+_Static_assert((int)TR_RPC_FAILING == (int)GRPC_CHANNEL_TRANSIENT_FAILURE,
+               "states are passed by number");
 _Static_assert((int)TR_RPC_CLOSED == (int)GRPC_CHANNEL_SHUTDOWN, "states are passed by number");
 
 enum tr_rpc_state tr_rpc_channel_state(struct tr_rpc_channel *channel)
@@ -128,7 +130,8 @@ void tr_rpc_channel_connect(struct tr_rpc_channel *channel)
     tr_rpc_kick(channel->rpc);
 }
 
-static void finish_watch(struct tr_rpc_state_watch *watch, enum tr_code code, enum tr_rpc_state state)
+static void finish_watch(struct tr_rpc_state_watch *watch, enum tr_code code,
+                         enum tr_rpc_state state)
 {
     tr_link_remove(&watch->link);
     watch->state = state;
@@ -248,7 +251,8 @@ uint32_t tr_rpc_initial_flags(bool wait_for_ready)
                           : 0;
 }
 
-void tr_rpc_client_call_set_status(struct tr_rpc_client_call *call, int status, struct tr_slice message)
+void tr_rpc_client_call_set_status(struct tr_rpc_client_call *call, int status,
+                                   struct tr_slice message)
 {
     grpc_slice_unref(call->message);
     call->status = (grpc_status_code)status;
@@ -260,9 +264,10 @@ static void make_call(struct tr_rpc_client_call *call, const struct tr_rpc_clien
     struct tr_rpc *rpc = call->channel->rpc;
     grpc_slice path = grpc_slice_from_copied_buffer(conf->path.ptr, conf->path.len);
     grpc_slice host = grpc_slice_from_copied_buffer(conf->authority.ptr, conf->authority.len);
-    call->call = grpc_channel_create_call(call->channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
-                                          tr_rpc_queue(rpc), path, conf->authority.len > 0 ? &host : NULL,
-                                          tr_rpc_deadline_to(tr_rpc_loop(rpc), conf->deadline_ms), NULL);
+    call->call =
+        grpc_channel_create_call(call->channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS,
+                                 tr_rpc_queue(rpc), path, conf->authority.len > 0 ? &host : NULL,
+                                 tr_rpc_deadline_to(tr_rpc_loop(rpc), conf->deadline_ms), NULL);
     tr_assert(call->call != NULL);
     grpc_slice_unref(path);
     grpc_slice_unref(host);
@@ -286,7 +291,8 @@ void tr_rpc_client_call_init(struct tr_rpc_client_call *call, struct tr_rpc_chan
     channel->calls_len++;
     tr_list_add_tail(&channel->calls, &call->link);
     if (channel->is_closing) {
-        tr_rpc_client_call_set_status(call, TR_RPC_UNAVAILABLE, TR_SLICE_LIT("the channel is closing"));
+        tr_rpc_client_call_set_status(call, TR_RPC_UNAVAILABLE,
+                                      TR_SLICE_LIT("the channel is closing"));
     } else if (is_too_many) {
         tr_rpc_client_call_set_status(call, TR_RPC_RESOURCE_EXHAUSTED,
                                       TR_SLICE_LIT("too many calls in flight"));
@@ -306,8 +312,8 @@ void tr_rpc_client_call_cancel(struct tr_rpc_client_call *call)
     }
 }
 
-void tr_rpc_client_call_results(struct tr_rpc_client_call *call, int *out_status, struct tr_buf *out_message,
-                                struct tr_rpc_md *out_trailing)
+void tr_rpc_client_call_results(struct tr_rpc_client_call *call, int *out_status,
+                                struct tr_buf *out_message, struct tr_rpc_md *out_trailing)
 {
     *out_status = (int)call->status;
     tr_buf_set(out_message, tr_rpc_borrow(&call->message));
@@ -345,7 +351,7 @@ void tr_rpc_channel_close(struct tr_rpc_channel *channel, tr_rpc_closed_fn *cb, 
     channel->closed_ctx = ctx;
     struct tr_link *link;
     struct tr_link *next;
-    TR_LIST_FOR_EACH(link, next, &channel->calls) {
+    TR_LIST_FOR_EACH (link, next, &channel->calls) {
         tr_rpc_client_call_cancel(TR_CONTAINER_OF(link, struct tr_rpc_client_call, link));
     }
     /* Ends the watches, and frees the channel if nothing is in flight. */

@@ -23,7 +23,8 @@ static void fill_message(struct tr_rpc_flow *flow, struct tr_rpc_recv *recv)
         (void)tr_err_set(&recv->err, TR_LIMIT, "%s", tr_buf_cstr(&text));
         tr_buf_fini(&text);
     } else if (!tr_rpc_bytes_take(&recv->message, in)) {
-        (void)tr_err_set(&recv->err, TR_INTERNAL, "grpc: failed to decompress the received message");
+        (void)tr_err_set(&recv->err, TR_INTERNAL,
+                         "grpc: failed to decompress the received message");
     } else {
         recv->has_message = true;
     }

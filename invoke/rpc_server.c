@@ -19,7 +19,8 @@
 
 static void server_args(struct tr_rpc_args *args, const struct tr_rpc_server_conf *conf)
 {
-    tr_rpc_args_common(args, conf->keepalive_ms, conf->keepalive_timeout_ms, conf->metadata_bytes_max);
+    tr_rpc_args_common(args, conf->keepalive_ms, conf->keepalive_timeout_ms,
+                       conf->metadata_bytes_max);
     /* A second process must not silently share our port. */
     tr_rpc_args_int(args, GRPC_ARG_ALLOW_REUSEPORT, 0);
     if (conf->streams_max != 0) {
@@ -29,7 +30,8 @@ static void server_args(struct tr_rpc_args *args, const struct tr_rpc_server_con
         tr_rpc_args_int(args, GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
     }
     if (conf->ping_min_ms != 0) {
-        tr_rpc_args_int(args, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, conf->ping_min_ms);
+        tr_rpc_args_int(args, GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                        conf->ping_min_ms);
     } else {
         /* Measured: with gRPC's defaults a client that pings each second is sent away after four. */
         tr_rpc_args_int(args, GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
@@ -43,7 +45,8 @@ static void server_args(struct tr_rpc_args *args, const struct tr_rpc_server_con
 }
 
 /* Bind one address; returns the port, 0 if that cannot be done. */
-static uint16_t bind_address(grpc_server *server, struct tr_slice address, grpc_server_credentials *creds)
+static uint16_t bind_address(grpc_server *server, struct tr_slice address,
+                             grpc_server_credentials *creds)
 {
     struct tr_buf text = { 0 };
     if (tr_slice_starts(address, TR_SLICE_LIT(":"))) {
@@ -113,7 +116,8 @@ enum tr_code tr_rpc_server_new(struct tr_rpc *rpc, const struct tr_rpc_server_co
     if (bind_all(server, conf) == 0) {
         /* Nothing to shut down: no listener exists. */
         server_free(server);
-        return tr_err_set(err, TR_UNAVAILABLE, "cannot listen on '%.*s'", TR_SLICE_ARG(conf->addresses[0]));
+        return tr_err_set(err, TR_UNAVAILABLE, "cannot listen on '%.*s'",
+                          TR_SLICE_ARG(conf->addresses[0]));
     }
     *out_server = server;
     return TR_OK;
@@ -223,7 +227,7 @@ void tr_rpc_server_cancel_calls(struct tr_rpc_server *server)
 {
     struct tr_link *link;
     struct tr_link *next;
-    TR_LIST_FOR_EACH(link, next, &server->calls) {
+    TR_LIST_FOR_EACH (link, next, &server->calls) {
         tr_rpc_call_abort(link);
     }
 }
@@ -242,7 +246,8 @@ static void shut(struct tr_rpc_server *server)
     tr_assert(!server->is_shutting);
     server->is_shutting = true;
     tr_rpc_op_began(server->rpc, &server->shutdown_op, on_shutdown, true);
-    grpc_server_shutdown_and_notify(server->server, tr_rpc_queue(server->rpc), &server->shutdown_op);
+    grpc_server_shutdown_and_notify(server->server, tr_rpc_queue(server->rpc),
+                                    &server->shutdown_op);
     grpc_server_cancel_all_calls(server->server);
 }
 

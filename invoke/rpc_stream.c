@@ -18,7 +18,7 @@ struct tr_rpc_stream_call {
     struct tr_rpc_client_call base;
     struct tr_rpc_stream *user; /* borrowed until its callback */
     struct tr_rpc_flow flow;
-    struct tr_rpc_recv ahead;   /* our receive, and what it brought */
+    struct tr_rpc_recv ahead;    /* our receive, and what it brought */
     struct tr_rpc_recv *waiting; /* the user's receive */
     struct tr_rpc_op initial_op;
     struct tr_rpc_op status_op;
@@ -36,8 +36,8 @@ struct tr_rpc_stream_call {
 /* The final callback, when the status is here and nothing is in flight. The last thing a callback does. */
 static void end_if_done(struct tr_rpc_stream_call *call)
 {
-    if (!call->flow.is_over || call->ops > 0 || call->flow.recv != NULL || call->flow.send != NULL ||
-        call->waiting != NULL) {
+    if (!call->flow.is_over || call->ops > 0 || call->flow.recv != NULL ||
+        call->flow.send != NULL || call->waiting != NULL) {
         return;
     }
     struct tr_rpc_stream *user = call->user;
@@ -173,7 +173,8 @@ static void half_close_if_idle(struct tr_rpc_stream_call *call)
     call->has_close = true;
     const grpc_op op = { .op = GRPC_OP_SEND_CLOSE_FROM_CLIENT };
     call->ops++;
-    tr_rpc_op_batch(call->base.channel->rpc, call->base.call, &op, 1, &call->close_op, on_half_closed);
+    tr_rpc_op_batch(call->base.channel->rpc, call->base.call, &op, 1, &call->close_op,
+                    on_half_closed);
 }
 
 static void on_flow_idle(struct tr_rpc_flow *flow)
@@ -210,8 +211,8 @@ static void start_batches(struct tr_rpc_stream_call *call, bool wait_for_ready)
     initial[0].data.send_initial_metadata.count = base->metadata.len;
     initial[1].data.recv_initial_metadata.recv_initial_metadata = &base->initial;
     call->ops = 1;
-    tr_rpc_op_batch(base->channel->rpc, base->call, initial, TR_ARRAY_LEN(initial), &call->initial_op,
-                    on_initial);
+    tr_rpc_op_batch(base->channel->rpc, base->call, initial, TR_ARRAY_LEN(initial),
+                    &call->initial_op, on_initial);
     read_ahead(call);
 }
 

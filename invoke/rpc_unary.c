@@ -32,8 +32,8 @@ static void take_response(struct tr_rpc_unary_call *call)
         return;
     }
     if (response == NULL) {
-        tr_rpc_client_call_set_status(base, TR_RPC_INTERNAL,
-                                      TR_SLICE_LIT("received no response message from a unary call"));
+        tr_rpc_client_call_set_status(
+            base, TR_RPC_INTERNAL, TR_SLICE_LIT("received no response message from a unary call"));
         return;
     }
     const size_t bytes = grpc_byte_buffer_length(response);
@@ -46,8 +46,8 @@ static void take_response(struct tr_rpc_unary_call *call)
         return;
     }
     if (!tr_rpc_bytes_take(&call->user->response, response)) {
-        tr_rpc_client_call_set_status(base, TR_RPC_INTERNAL,
-                                      TR_SLICE_LIT("grpc: failed to decompress the received message"));
+        tr_rpc_client_call_set_status(
+            base, TR_RPC_INTERNAL, TR_SLICE_LIT("grpc: failed to decompress the received message"));
     }
 }
 

@@ -53,7 +53,8 @@ void tr_rpc_md_add(struct tr_rpc_md *md, struct tr_slice key, struct tr_slice va
 {
     tr_assert(key.len <= UINT32_MAX);
     tr_assert(value.len <= UINT32_MAX);
-    const struct pair_head head = { .key_len = (uint32_t)key.len, .value_len = (uint32_t)value.len };
+    const struct pair_head head = { .key_len = (uint32_t)key.len,
+                                    .value_len = (uint32_t)value.len };
     tr_buf_reserve(&md->pairs, sizeof(head) + key.len + value.len);
     tr_buf_add(&md->pairs, tr_slice(&head, sizeof(head)));
     for (size_t i = 0; i < key.len; i++) {
@@ -63,8 +64,8 @@ void tr_rpc_md_add(struct tr_rpc_md *md, struct tr_slice key, struct tr_slice va
     md->len++;
 }
 
-bool tr_rpc_md_next(const struct tr_rpc_md *md, struct tr_rpc_md_iter *iter, struct tr_slice *out_key,
-                    struct tr_slice *out_value)
+bool tr_rpc_md_next(const struct tr_rpc_md *md, struct tr_rpc_md_iter *iter,
+                    struct tr_slice *out_key, struct tr_slice *out_value)
 {
     if (iter->at == md->pairs.len) {
         return false;
@@ -102,12 +103,24 @@ bool tr_rpc_md_get(const struct tr_rpc_md *md, const char *key, struct tr_slice 
  * Source: the gRPC over HTTP/2 specification (Request-Headers); RFC 9113 8.2.2 (connection-specific fields).
  */
 static const char *const reserved_keys[] = {
-    "connection",      "content-length",       "content-type",
-    "grpc-accept-encoding", "grpc-encoding",   "grpc-internal-encoding-request",
-    "grpc-message",    "grpc-previous-rpc-attempts", "grpc-retry-pushback-ms",
-    "grpc-status",     "grpc-timeout",         "host",
-    "keep-alive",      "proxy-connection",     "te",
-    "transfer-encoding", "upgrade",            "user-agent",
+    "connection",
+    "content-length",
+    "content-type",
+    "grpc-accept-encoding",
+    "grpc-encoding",
+    "grpc-internal-encoding-request",
+    "grpc-message",
+    "grpc-previous-rpc-attempts",
+    "grpc-retry-pushback-ms",
+    "grpc-status",
+    "grpc-timeout",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
 };
 
 static bool is_reserved(struct tr_slice key)
@@ -176,7 +189,8 @@ void tr_rpc_md_take(struct tr_rpc_md *md, grpc_metadata_array *array)
     tr_rpc_md_clear(md);
     tr_buf_reserve(&md->pairs, bytes);
     for (size_t i = 0; i < array->count; i++) {
-        tr_rpc_md_add(md, tr_rpc_borrow(&array->metadata[i].key), tr_rpc_borrow(&array->metadata[i].value));
+        tr_rpc_md_add(md, tr_rpc_borrow(&array->metadata[i].key),
+                      tr_rpc_borrow(&array->metadata[i].value));
     }
     /* The slices are gRPC's own and go with the call; the array is ours. */
     grpc_metadata_array_destroy(array);
@@ -266,12 +280,12 @@ void tr_rpc_args_text(struct tr_rpc_args *args, const char *key, const char *val
     memcpy(&arg->value.string, &value, sizeof(value));
 }
 
-void tr_rpc_args_common(struct tr_rpc_args *args, uint64_t keepalive_ms, uint64_t keepalive_timeout_ms,
-                        size_t metadata_bytes_max)
+void tr_rpc_args_common(struct tr_rpc_args *args, uint64_t keepalive_ms,
+                        uint64_t keepalive_timeout_ms, size_t metadata_bytes_max)
 {
     /*
      * The limit of a received message is checked by us, with grpc-go's text. gRPC 1.51 checks it after the whole message
-     * has arrived, so nothing is lost by that.
+     * has arrived, so nothing is lost by that; but neither of us keeps a peer from filling memory with one message.
      */
     grpc_arg *unlimited = next_arg(args, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH);
     unlimited->type = GRPC_ARG_INTEGER;
@@ -317,7 +331,8 @@ void tr_rpc_peer_text(struct tr_buf *out, grpc_call *call)
 {
     char *uri = grpc_call_get_peer(call);
     struct tr_slice rest = tr_slice_str(uri);
-    if (tr_slice_starts(rest, TR_SLICE_LIT("ipv4:")) || tr_slice_starts(rest, TR_SLICE_LIT("ipv6:"))) {
+    if (tr_slice_starts(rest, TR_SLICE_LIT("ipv4:")) ||
+        tr_slice_starts(rest, TR_SLICE_LIT("ipv6:"))) {
         rest = tr_slice_skip(rest, 5);
     }
     for (size_t i = 0; i < rest.len; i++) {

@@ -56,7 +56,8 @@ static void serve(struct fixture *f, struct held *h)
 /* A channel to a port of this machine that nobody listens on; `*out_socket` keeps it taken. */
 static void aim_at_nobody(struct fixture *f, int *out_socket)
 {
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof(address);
     *out_socket = socket(AF_INET, SOCK_STREAM, 0);
     assert_true(*out_socket >= 0);
@@ -64,9 +65,9 @@ static void aim_at_nobody(struct fixture *f, int *out_socket)
     assert_int_equal(getsockname(*out_socket, (struct sockaddr *)&address, &len), 0);
     char target[32];
     assert_true(snprintf(target, sizeof(target), "127.0.0.1:%d", (int)ntohs(address.sin_port)) > 0);
-    const struct tr_rpc_channel_conf conf = {
-        .target = tr_slice_str(target), .backoff_min_ms = 100, .backoff_max_ms = 100
-    };
+    const struct tr_rpc_channel_conf conf = { .target = tr_slice_str(target),
+                                              .backoff_min_ms = 100,
+                                              .backoff_max_ms = 100 };
     struct tr_err err;
     assert_int_equal(tr_rpc_channel_new(f->rpc, &conf, &f->channel, &err), TR_OK);
 }
@@ -94,9 +95,8 @@ static void call_that_waits_for_ready_ends_at_its_deadline(void **state)
     int taken;
     fixture_init(&f, &(struct tr_rpc_server_conf){ 0 });
     aim_at_nobody(&f, &taken);
-    struct unary u = {
-        .op = { .wait_for_ready = true, .deadline_ms = tr_loop_now_ms(f.loop) + 300 }
-    };
+    struct unary u = { .op = { .wait_for_ready = true,
+                               .deadline_ms = tr_loop_now_ms(f.loop) + 300 } };
     unary_call(&f, &u, ECHO, TR_SLICE_LIT("x"));
     assert_int_equal(u.op.status, TR_RPC_DEADLINE_EXCEEDED);
     tr_rpc_unary_fini(&u.op);

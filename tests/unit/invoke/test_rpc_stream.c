@@ -1,8 +1,8 @@
 /* Streams: messages both ways, back-pressure, half-close, ends from either side; with both ways of driving the queue. */
 #include "tests/unit/invoke/rpc_fixture.h"
 
-#define STREAM "/test.Echo/Stream"
-#define PING   "/test.Echo/Ping"
+#define STREAM   "/test.Echo/Stream"
+#define PING     "/test.Echo/Ping"
 #define MESSAGES 1000U
 
 /* --- server side: a stream driven by the test ----------------------------------------------------------------------- */
@@ -164,8 +164,8 @@ static void on_client_recv(struct tr_rpc_recv *recv)
         return;
     }
     if (c->sends_all) {
-        assert_true(tr_slice_eq(tr_buf_slice(&recv->message),
-                                tr_slice(&c->received, sizeof(c->received))));
+        assert_true(
+            tr_slice_eq(tr_buf_slice(&recv->message), tr_slice(&c->received, sizeof(c->received))));
     }
     tr_buf_move(&c->last, &recv->message);
     c->received++;

@@ -110,7 +110,8 @@ static void error_message_arrives_whole_with_its_details(void **state)
     assert_true(tr_rpc_md_get(&u.op.trailing, "grpc-status-details-bin", &details));
     assert_true(tr_slice_eq(details, tr_slice("\x08\x05\x00\xff", 4)));
     struct tr_err err;
-    assert_int_equal(tr_rpc_status_err(u.op.status, tr_buf_slice(&u.op.message), &err), TR_NOT_FOUND);
+    assert_int_equal(tr_rpc_status_err(u.op.status, tr_buf_slice(&u.op.message), &err),
+                     TR_NOT_FOUND);
     tr_rpc_unary_fini(&u.op);
     fixture_fini(&f);
 }
@@ -156,7 +157,8 @@ static void metadata_that_grpc_cannot_carry_is_left_out(void **state)
     struct holder h;
     serve(&f, &h);
     struct tr_rpc_md md = { 0 };
-    const char *const keys[] = { "te", "content-type", ":path", "grpc-timeout", "host", "bad key", "" };
+    const char *const keys[] = { "te",   "content-type", ":path", "grpc-timeout",
+                                 "host", "bad key",      "" };
     for (size_t i = 0; i < TR_ARRAY_LEN(keys); i++) {
         tr_rpc_md_add(&md, tr_slice_str(keys[i]), TR_SLICE_LIT("1S"));
     }
@@ -213,7 +215,8 @@ static void request_above_the_servers_limit_is_refused_in_gos_words(void **state
     struct unary u = { 0 };
     unary_call(&f, &u, ECHO, tr_slice(bytes, 2064));
     assert_int_equal(u.op.status, TR_RPC_RESOURCE_EXHAUSTED);
-    assert_text(tr_buf_slice(&u.op.message), "grpc: received message larger than max (2064 vs. 1000)");
+    assert_text(tr_buf_slice(&u.op.message),
+                "grpc: received message larger than max (2064 vs. 1000)");
     tr_rpc_unary_fini(&u.op);
     unary_call(&f, &u, ECHO, tr_slice(bytes, 1000));
     assert_int_equal(u.op.status, TR_RPC_OK);
@@ -237,7 +240,8 @@ static void reply_above_a_limit_is_refused_in_gos_words(void **state)
     struct unary u = { 0 };
     unary_call(&f, &u, FAIL, tr_slice(bytes, sizeof(bytes)));
     assert_int_equal(u.op.status, TR_RPC_RESOURCE_EXHAUSTED);
-    assert_text(tr_buf_slice(&u.op.message), "trying to send message larger than max (1001 vs. 1000)");
+    assert_text(tr_buf_slice(&u.op.message),
+                "trying to send message larger than max (1001 vs. 1000)");
     tr_rpc_unary_fini(&u.op);
     fixture_fini(&f);
 }
@@ -267,12 +271,14 @@ static void answer_above_the_clients_limit_is_an_error(void **state)
     struct unary u = { 0 };
     unary_call(&f, &u, ECHO, tr_slice(bytes, 600));
     assert_int_equal(u.op.status, TR_RPC_RESOURCE_EXHAUSTED);
-    assert_text(tr_buf_slice(&u.op.message), "grpc: received message larger than max (1200 vs. 1000)");
+    assert_text(tr_buf_slice(&u.op.message),
+                "grpc: received message larger than max (1200 vs. 1000)");
     assert_int_equal(u.op.response.len, 0);
     tr_rpc_unary_fini(&u.op);
     unary_call(&f, &u, ECHO, tr_slice(bytes, 900));
     assert_int_equal(u.op.status, TR_RPC_RESOURCE_EXHAUSTED);
-    assert_text(tr_buf_slice(&u.op.message), "grpc: trying to send message larger than max (1800 vs. 1500)");
+    assert_text(tr_buf_slice(&u.op.message),
+                "grpc: trying to send message larger than max (1800 vs. 1500)");
     tr_rpc_unary_fini(&u.op);
     fixture_fini(&f);
 }
