@@ -71,41 +71,55 @@ static const struct tr_args_spec spec = {
     .rows_len = TR_ARRAY_LEN(rows),
 };
 
-/* "<id>=<address>" with exactly one '='; anything else is passed over, as in the reference. */
-static bool parse_member(const char *item, struct tr_slice *out_id)
+/* "<id>=<address>" with exactly one '=', blanks around each. */
+static bool parse_member(const char *item, struct tr_slice *out_id, struct tr_slice *out_address)
 {
     struct tr_slice rest = tr_slice_str(item);
-    struct tr_slice address;
-    if (!tr_slice_split(&rest, '=', out_id) || !tr_slice_split(&rest, '=', &address) || rest.ptr != NULL) {
+    if (!tr_slice_split(&rest, '=', out_id) || !tr_slice_split(&rest, '=', out_address) ||
+        rest.ptr != NULL) {
         return false;
     }
     *out_id = tr_slice_trim(*out_id);
+    *out_address = tr_slice_trim(*out_address);
     return true;
 }
 
-enum tr_code tr_placement_options_leads(const struct tr_arg_list *cluster, struct tr_slice id, bool *out_leads,
-                                        struct tr_err *err)
+static enum tr_code set_not_found(const struct tr_arg_list *cluster, struct tr_slice id, struct tr_err *err)
+{
+    struct tr_buf peers = { 0 };
+    for (size_t i = 0; i < cluster->len; i++) {
+        tr_buf_addf(&peers, "%s%s", i == 0 ? "" : " ", cluster->items[i]);
+    }
+    (void)tr_err_set(err, TR_INVALID, "address for node %.*s not found in raft peers [%s]",
+                     TR_SLICE_ARG(id), tr_buf_cstr(&peers));
+    tr_buf_fini(&peers);
+    return TR_INVALID;
+}
+
+enum tr_code tr_placement_options_member(const struct tr_arg_list *cluster, struct tr_slice id,
+                                         bool *out_leads, struct tr_slice *out_address,
+                                         struct tr_err *err)
 {
     bool is_member = false;
     bool is_smallest = true;
+    struct tr_slice own = { 0 };
     for (size_t i = 0; i < cluster->len; i++) {
         struct tr_slice member;
-        if (parse_member(cluster->items[i], &member)) {
-            is_member |= tr_slice_eq(member, id);
-            is_smallest &= tr_slice_cmp(id, member) <= 0;
+        struct tr_slice address;
+        if (!parse_member(cluster->items[i], &member, &address)) {
+            continue;
         }
+        if (!is_member && tr_slice_eq(member, id)) {
+            is_member = true;
+            own = address;
+        }
+        is_smallest &= tr_slice_cmp(id, member) <= 0;
     }
     if (!is_member) {
-        struct tr_buf peers = { 0 };
-        for (size_t i = 0; i < cluster->len; i++) {
-            tr_buf_addf(&peers, "%s%s", i == 0 ? "" : " ", cluster->items[i]);
-        }
-        enum tr_code rc = tr_err_set(err, TR_INVALID, "address for node %.*s not found in raft peers [%s]",
-                                     TR_SLICE_ARG(id), tr_buf_cstr(&peers));
-        tr_buf_fini(&peers);
-        return rc;
+        return set_not_found(cluster, id, err);
     }
     *out_leads = is_smallest;
+    *out_address = own;
     return TR_OK;
 }
 
@@ -183,7 +197,8 @@ static enum tr_code check(struct tr_placement_options *o, struct tr_err *err)
         rc = parse_port("metrics-port", o->metrics_port_text, &o->metrics_port, err);
     }
     if (rc == TR_OK) {
-        rc = tr_placement_options_leads(&o->initial_cluster, tr_slice_str(o->id), &o->leads, err);
+        rc = tr_placement_options_member(&o->initial_cluster, tr_slice_str(o->id), &o->leads,
+                                         &o->peer_address, err);
     }
     return rc;
 }

@@ -47,7 +47,8 @@ struct tr_placement_options {
     enum tr_log_level log_level;
     int64_t metrics_port;
     char limit_text[32]; /* disseminate_timeout_ns as Go prints it */
-    bool leads;          /* see tr_placement_options_leads() */
+    bool leads;                    /* see tr_placement_options_member() */
+    struct tr_slice peer_address;  /* of the own entry in initial_cluster, "host:port" */
     char sentry_default[320];
 
     struct tr_args args; /* private */
@@ -70,12 +71,15 @@ enum tr_code tr_placement_options_read(struct tr_placement_options *options, int
 void tr_placement_options_fini(struct tr_placement_options *options);
 
 /*
- * Which member of the initial cluster leads while there are no elections: the one with the bytewise smallest id. All
- * members know the same list, so there is never a second one, and none when it is down.
+ * The own entry of the initial cluster: its address, and whether it leads while there are no elections: the member with the
+ * bytewise smallest id does. All members know the same list, so there is never a second one, and none when it is down.
+ * Entries without exactly one '=' are passed over.
  *
+ * Owns:   the address is borrowed from the list.
  * Errors: TR_INVALID when `id` is not in the list.
  */
-enum tr_code tr_placement_options_leads(const struct tr_arg_list *cluster, struct tr_slice id, bool *out_leads,
-                                        struct tr_err *err) TR_MUST_USE;
+enum tr_code tr_placement_options_member(const struct tr_arg_list *cluster, struct tr_slice id,
+                                         bool *out_leads, struct tr_slice *out_address,
+                                         struct tr_err *err) TR_MUST_USE;
 
 #endif

@@ -17,10 +17,12 @@
 #include "invoke/rpc_server.h"
 #include "placement/admin.h"
 #include "placement/options.h"
+#include "placement/resolve.h"
 #include "placement/server.h"
 #include "placement/wire.h"
 #include "runtime/base/duration.h"
 #include "runtime/base/metric.h"
+#include "runtime/base/net.h"
 
 #define STOP_GRACE_MS 2000
 
@@ -56,6 +58,7 @@ struct role {
     struct tr_rpc *rpc;
     struct tr_rpc_server *rpc_server; /* NULL once it is closing and may be gone */
     struct tr_placement_server *server;
+    struct tr_listener *peers; /* NULL where it could not be opened */
     struct tr_placement_admin admin;
     struct tr_metrics metrics;
     struct tr_metric runtimes;
@@ -117,6 +120,7 @@ static void on_signal(void *ctx, int signum)
     role->is_stopping = true;
     tr_log_text(&role->log, TR_LOG_INFO, "Received signal '%s'; beginning shutdown", name);
     role->admin.is_ready[TR_TARGET_GRPC] = false;
+    tr_listener_close(&role->peers);
     role->admin.is_ready[TR_TARGET_LEADERSHIP] = false;
     tr_timer_set(&role->grace, tr_loop_now_ms(role->loop) + STOP_GRACE_MS);
     tr_placement_server_close(role->server, on_server_closed, role);
@@ -200,6 +204,34 @@ static void serve_grpc(struct role *role)
     role->admin.is_ready[TR_TARGET_GRPC] = true;
 }
 
+static void on_peer(void *ctx, struct tr_stream *stream)
+{
+    (void)ctx;
+    tr_stream_close(stream, NULL, NULL);
+}
+
+/*
+ * The port of the peers is held, so that nobody else takes it and probes find it open, and every connection is closed:
+ * members have nothing to say to each other before there are elections. That it cannot be held is no reason not to serve.
+ */
+static void hold_peer_port(struct role *role)
+{
+    struct tr_slice host;
+    struct tr_slice port;
+    struct tr_err err;
+    tr_address_split(role->options.peer_address, &host, &port);
+    char *host_text = tr_xstrdup(host);
+    char *port_text = tr_xstrdup(port);
+    long number = strtol(port_text, NULL, 10);
+    if (number < 1 || number > UINT16_MAX ||
+        tr_listen_tcp(role->loop, host_text, (uint16_t)number, on_peer, role, &role->peers, &err) != TR_OK) {
+        tr_log_warn(&role->log, "The port of the placement members is not held", "address=%.*s",
+                    TR_SLICE_ARG(role->options.peer_address));
+    }
+    free(host_text);
+    free(port_text);
+}
+
 /* Without elections the smallest id leads; a single member always does. */
 static void lead_or_follow(struct role *role)
 {
@@ -253,6 +285,7 @@ static void start(struct role *role)
         tr_signal_watch_new(role->loop, SIGTERM, on_signal, role, &role->on_term, &err) != TR_OK) {
         tr_log_fatal(&role->log, "%s", err.msg);
     }
+    hold_peer_port(role);
     serve_http(role);
     serve_grpc(role);
     lead_or_follow(role);

@@ -104,6 +104,7 @@ static void of_a_cluster_the_smallest_id_leads_whatever_the_order(void **state)
 {
     assert_int_equal(READ("--id=m1", "--initial-cluster=m2=h:2, m1 = h:1 ,m3=h:3"), TR_OK);
     assert_true(options.leads);
+    assert_true(tr_slice_eq_str(options.peer_address, "h:1"));
     tr_placement_options_fini(&options);
     assert_int_equal(READ("--id=m2", "--initial-cluster=m2=h:2", "--initial-cluster=m1=h:1"), TR_OK);
     assert_false(options.leads);
