@@ -15,6 +15,8 @@
 
 #include <grpc/grpc_security.h>
 
+#include "runtime/base/net.h"
+
 /* --- making ------------------------------------------------------------------------------------------------------- */
 
 static void server_args(struct tr_rpc_args *args, const struct tr_rpc_server_conf *conf)
@@ -76,6 +78,38 @@ static unsigned bind_all(struct tr_rpc_server *server, const struct tr_rpc_serve
     return bound;
 }
 
+static void on_never(void *ctx, struct tr_stream *stream)
+{
+    (void)ctx;
+    (void)stream;
+    TR_BUG("a listener that is closed at once has accepted");
+}
+
+/* gRPC only says that it could not bind: ask the system for the cause by doing it ourselves. */
+static enum tr_code explain_unbound(struct tr_loop *loop, struct tr_slice address, struct tr_err *err)
+{
+    size_t colon = address.len;
+    while (colon > 0 && address.ptr[colon - 1] != ':') {
+        colon--;
+    }
+    char *port = tr_xstrdup(tr_slice_skip(address, colon));
+    char *host = tr_xstrdup((struct tr_slice){ address.ptr, colon > 0 ? colon - 1 : 0 });
+    struct tr_listener *listener = NULL;
+    const enum tr_code rc =
+        strcmp(host, "unix") == 0
+            ? tr_listen_unix(loop, port, on_never, NULL, &listener, err)
+            : tr_listen_tcp(loop, host, (uint16_t)strtoul(port, NULL, 10), on_never, NULL,
+                            &listener, err);
+    tr_listener_close(&listener);
+    free(host);
+    free(port);
+    if (rc == TR_OK) { /* the cause has gone, or it is gRPC's own */
+        return tr_err_set(err, TR_UNAVAILABLE, "cannot listen on '%.*s'", TR_SLICE_ARG(address));
+    }
+    err->code = TR_UNAVAILABLE; /* the cause stays in the text */
+    return err->code;
+}
+
 static void server_free(struct tr_rpc_server *server)
 {
     grpc_server_destroy(server->server);
@@ -116,8 +150,7 @@ enum tr_code tr_rpc_server_new(struct tr_rpc *rpc, const struct tr_rpc_server_co
     if (bind_all(server, conf) == 0) {
         /* Nothing to shut down: no listener exists. */
         server_free(server);
-        return tr_err_set(err, TR_UNAVAILABLE, "cannot listen on '%.*s'",
-                          TR_SLICE_ARG(conf->addresses[0]));
+        return explain_unbound(tr_rpc_loop(rpc), conf->addresses[0], err);
     }
     *out_server = server;
     return TR_OK;

@@ -202,6 +202,7 @@ static void server_needs_one_address_that_can_be_bound(void **state)
     struct tr_err err;
     assert_int_equal(tr_rpc_server_new(f.rpc, &conf, &other, &err), TR_UNAVAILABLE);
     assert_non_null(strstr(err.msg, f.target));
+    assert_non_null(strstr(err.msg, "address already in use"));
     conf.addresses_len = 2;
     assert_int_equal(tr_rpc_server_new(f.rpc, &conf, &other, &err), TR_OK);
     assert_int_equal(tr_rpc_server_port(other, 0), 0);
