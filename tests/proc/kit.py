@@ -1,7 +1,9 @@
 """What the process tests share: clusters that insist on a good end, an app that can be killed, looks into a process."""
+import contextlib
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 
@@ -80,3 +82,15 @@ def fds(proc: Proc) -> int:
 def is_sanitized(role: str) -> bool:
     """Whether the binary carries the address sanitizer: it is then several times slower and larger."""
     return b"__asan_init" in pathlib.Path(binary(role)).read_bytes()
+
+
+def raw(port: int, data: bytes, timeout_s: float = 2.0) -> bytes:
+    """Send these bytes to a port of 127.0.0.1, half-close, and return what comes until the other end closes or falls silent."""
+    got = bytearray()
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
+        with contextlib.suppress(OSError):
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+        while part := connection.recv(65536):
+            got += part
+    return bytes(got)
