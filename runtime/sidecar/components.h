@@ -1,18 +1,17 @@
 /*
- * The sidecar's Configuration and components: loaded from files, checked, opened. One state store may be marked as the
- * actor state store.
- * Source: Dapr pkg/runtime/processor (1.18); processes 8, 9, 13; actors 9.1.
+ * The sidecar's components: loaded from the resource folders, checked, opened. One state store may be marked as the actor
+ * state store.
+ * Source: Dapr pkg/runtime/processor (1.18); processes 9, 13, 14; actors 9.1.
  */
 #ifndef TR_SIDECAR_COMPONENTS_H
 #define TR_SIDECAR_COMPONENTS_H
 
-#include "runtime/api/api.h"
 #include "runtime/base/log.h"
-#include "runtime/sidecar/config.h"
+#include "runtime/resource/configuration.h"
 #include "runtime/sidecar/options.h"
 #include "state/store.h"
 
-#define TR_COMPONENTS_MAX 256U
+#define TR_COMPONENTS_STORES_MAX 64U
 
 struct tr_component {
     struct tr_buf name;
@@ -20,7 +19,6 @@ struct tr_component {
     struct tr_buf version;
     struct tr_buf key_prefix;
     struct tr_store *store; /* owned until tr_components_close() */
-    bool is_actor_store;
 };
 
 struct tr_components {
@@ -38,12 +36,12 @@ struct tr_components {
 void tr_components_init(struct tr_components *components, struct tr_loop *loop, const struct tr_log *log);
 /*
  * Load and open everything in the resource folders.
+ *
  * Errors: what makes the original end: a folder that cannot be read, duplicate names, a component without ignoreErrors
- * that cannot be opened. The message is the text behind "Fatal error from runtime: ".
+ * that cannot be made or opened. The message is the text behind "Fatal error from runtime: ".
  */
 TR_MUST_USE enum tr_code tr_components_load(struct tr_components *components, const struct tr_sidecar_options *options,
-                                            const char *name_space,
-                                            const struct tr_sidecar_config *config, struct tr_err *err);
+                                            const struct tr_configuration *configuration, struct tr_err *err);
 /* Close all stores, then call back on a later turn. */
 void tr_components_close(struct tr_components *components, void (*cb)(void *ctx), void *ctx);
 void tr_components_fini(struct tr_components *components);

@@ -94,7 +94,7 @@ static void serve_metrics(struct sidecar *s)
 {
     struct tr_err err;
     tr_target_need(&s->targets, TR_TARGET_METRICS);
-    if (!s->options->flags.enable_metrics || s->config.metrics_off) {
+    if (!s->options->flags.enable_metrics || !s->configuration.metrics.is_enabled) {
         tr_target_ready(&s->targets, TR_TARGET_METRICS);
         return;
     }
@@ -323,7 +323,7 @@ static void new_engine(struct sidecar *s)
     const struct tr_actor_state_conf state_conf = {
         .store = store,
         .is_capable = (tr_store_features(store) & needed) == needed,
-        .has_ttl = tr_sidecar_config_has(&s->config, "ActorStateTTL"),
+        .has_ttl = tr_configuration_has_feature(&s->configuration, "ActorStateTTL"),
         .app_id = tr_slice_str(s->options->flags.app_id),
     };
     tr_actor_state_set(s->engine, &state_conf);
@@ -399,12 +399,13 @@ static void new_api(struct sidecar *s)
         .app_id = tr_slice_str(o->flags.app_id),
         .version = TR_SLICE_LIT("edge"),
         .token = tr_slice_str(o->api_token),
-        .features = s->config.feature_names,
-        .features_len = s->config.features_len,
+        .configuration = &s->configuration,
+        .features = s->features,
+        .features_len = s->features_len,
         .body_bytes_max = o->body_bytes_max,
-        .has_log = has_flag ? o->flags.enable_api_logging : s->config.has_api_log,
-        .has_log_obfuscated = s->config.api_log_obfuscated,
-        .log_skips_health = s->config.api_log_skips_health,
+        .has_log = has_flag ? o->flags.enable_api_logging : s->configuration.api_log_enabled == TR_YES,
+        .has_log_obfuscated = s->configuration.api_log_obfuscates,
+        .log_skips_health = s->configuration.api_log_omits_health,
         .has_placement = s->placement != NULL,
         .is_app_http = o->app_port != 0 && o->app_protocol < TR_APP_GRPC,
         .on_actor_stream = tr_app_hub_accept,
@@ -425,25 +426,60 @@ static void new_api(struct sidecar *s)
                              tr_slice_str(o->raw_name_space), component->store);
         }
     }
-    for (size_t i = 0; i < s->config.rules_len; i++) {
-        const struct tr_sidecar_rule *rule = &s->config.rules[i];
-        struct tr_err err;
-        if (tr_api_rule_add(s->api, rule->is_deny, tr_buf_slice(&rule->name), tr_buf_slice(&rule->version),
-                            tr_buf_slice(&rule->protocol), &err) != TR_OK) {
-            fatal(s, &err);
-        }
-    }
 }
 
 /* --- one run -------------------------------------------------------------------------------------------------------- */
 
-static void load(struct sidecar *s)
+static const char *environment(const char *name)
 {
+    return getenv(name);
+}
+
+static void load_configuration(struct sidecar *s)
+{
+    const struct tr_arg_list *files = &s->options->flags.config;
     struct tr_err err;
-    if (tr_sidecar_config_load(&s->config, s->options, &s->log, &err) != TR_OK) {
+    enum tr_code rc = TR_OK;
+    tr_configuration_init(&s->configuration);
+    if (files->len == 0) {
+        tr_log_text(&s->log, TR_LOG_INFO, "loading default configuration");
+    }
+    for (size_t i = 0; i < files->len && rc == TR_OK; i++) {
+        rc = tr_configuration_load(&s->configuration, files->items[i], environment, &err);
+    }
+    rc = rc == TR_OK ? tr_configuration_check(&s->configuration, &err) : rc;
+    if (rc != TR_OK) {
         (void)tr_err_wrap(&err, "error loading configuration");
         fatal(s, &err);
     }
+}
+
+/* Names of the features that are on: those that are listed, and the defaults. */
+static void collect_features(struct sidecar *s)
+{
+    static const char *const defaults[] = { "HotReload", "WorkflowsRemoteActivityReminder" };
+    const struct tr_configuration *c = &s->configuration;
+    struct tr_buf text = { 0 };
+    s->features = tr_xzalloc((c->features.len + TR_ARRAY_LEN(defaults)) * sizeof(*s->features));
+    for (size_t i = 0; i < c->features.len + TR_ARRAY_LEN(defaults); i++) {
+        const char *name = i < c->features.len ? c->features.items[i].name : defaults[i - c->features.len];
+        bool is_new = tr_configuration_has_feature(c, name);
+        for (size_t j = 0; j < s->features_len && is_new; j++) {
+            is_new = !tr_slice_eq_str(s->features[j], name);
+        }
+        if (is_new) {
+            s->features[s->features_len++] = tr_slice_str(name);
+            tr_buf_addf(&text, "%s%s", text.len > 0 ? " " : "", name);
+        }
+    }
+    tr_log_text(&s->log, TR_LOG_INFO, "Enabled features: [%s]", tr_buf_cstr(&text));
+    tr_buf_fini(&text);
+}
+
+static void load(struct sidecar *s)
+{
+    load_configuration(s);
+    collect_features(s);
     tr_log_text(&s->log, TR_LOG_INFO, "standalone mode configured");
     tr_log_text(&s->log, TR_LOG_INFO, "app id: %s", s->options->flags.app_id);
     if (s->options->flags.scheduler_host_address.len == 0) {
@@ -468,7 +504,7 @@ static void start(struct sidecar *s)
     load(s);
     serve_metrics(s);
     reserve_internal(s);
-    if (tr_components_load(&s->components, s->options, s->options->raw_name_space, &s->config, &err) != TR_OK) {
+    if (tr_components_load(&s->components, s->options, &s->configuration, &err) != TR_OK) {
         fatal(s, &err);
     }
     const struct tr_peers_conf peers_conf = {
@@ -497,7 +533,8 @@ static void free_parts(struct sidecar *s)
     tr_http_server_free(&s->public_http);
     tr_http_server_free(&s->metrics_http);
     tr_components_fini(&s->components);
-    tr_sidecar_config_fini(&s->config);
+    tr_configuration_fini(&s->configuration);
+    free(s->features);
     tr_app_config_fini(&s->app_config);
     tr_metrics_fini(&s->metrics);
     tr_buf_fini(&s->host);

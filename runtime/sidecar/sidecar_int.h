@@ -15,8 +15,8 @@
 #include "runtime/app/stream.h"
 #include "runtime/base/log.h"
 #include "runtime/base/metric.h"
+#include "runtime/resource/configuration.h"
 #include "runtime/sidecar/components.h"
-#include "runtime/sidecar/config.h"
 #include "runtime/sidecar/sidecar.h"
 #include "runtime/sidecar/targets.h"
 
@@ -35,7 +35,9 @@ struct sidecar {
     struct tr_log log;
     struct tr_loop *loop;
     struct tr_rpc *rpc;
-    struct tr_sidecar_config config;
+    struct tr_configuration configuration;
+    struct tr_slice *features; /* owned: names of those that are on */
+    size_t features_len;
     struct tr_components components;
     struct tr_peers *peers;
     struct tr_placement_client *placement; /* NULL: actors are disabled */
