@@ -21,7 +21,7 @@ else
     tests/setup.sh build
     cmake -S . -B build/release -G Ninja -DTROUPE_PRESET=release -DTROUPE_TESTS=OFF >/dev/null
     ninja -C build/release troupe | tail -1
-    troupe=build/release/troupe
+    troupe=build/release/bin/troupe
 fi
 ls -l "$troupe" | awk '{ printf "the binary: %s, %.1f MB\n", $NF, $5 / 1e6 }'
 

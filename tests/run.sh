@@ -96,7 +96,7 @@ end() {
 step setup tests/setup.sh test || end
 if [ $quick = yes ]; then
     step build-debug build debug gcc && ctests unit-debug build/debug
-    step build-release build release gcc && step venv venv && CONFORMANCE_BIN=build/release pytests proc tests/proc
+    step build-release build release gcc && step venv venv && CONFORMANCE_BIN=$PWD/build/release/bin pytests proc tests/proc
     end
 fi
 
@@ -105,12 +105,12 @@ step build-release build release gcc
 step build-fuzz build fuzz clang && ctests fuzz build/fuzz -R '^fuzz_'
 step build-thread build thread gcc && ctests unit-thread build/thread -LE no_thread
 if step venv venv; then
-    export CONFORMANCE_BIN=$PWD/build/release
+    export CONFORMANCE_BIN=$PWD/build/release/bin
     pytests proc tests/proc
     pytests compat-actors tests/compat/actors
     pytests compat-control tests/compat/control
     pytests compat-invocation tests/compat/invocation
-    CONFORMANCE_BIN=$PWD/build/debug pytests proc-sanitized tests/proc
+    CONFORMANCE_BIN=$PWD/build/debug/bin pytests proc-sanitized tests/proc
 fi
-step quickstart samples/quickstart.sh --no-build build/release/troupe
+step quickstart samples/quickstart.sh --no-build build/release/bin/troupe
 end

@@ -11,8 +11,8 @@
 #define QUANTITY_DIGITS_MAX  30
 
 #define ROW(field, type, name, value, text) TR_ARG_ROW(struct tr_sidecar_flags, field, type, name, value, text)
-#define HIDDEN(field, type, name, value)                                                           \
-    { .name = (name), .type = (type), .offset = offsetof(struct tr_sidecar_flags, field), .fallback = (value),           \
+#define HIDDEN(field, arg_type, arg_name, value)                                                           \
+    { .name = (arg_name), .type = (arg_type), .offset = offsetof(struct tr_sidecar_flags, field), .fallback = (value),   \
       .help = "", .is_hidden = true }
 #define DEPRECATED(field, arg_type, arg_name, value, text, hint)                                   \
     { .name = (arg_name), .type = (arg_type), .offset = offsetof(struct tr_sidecar_flags, field), .fallback = (value),   \

@@ -68,10 +68,11 @@ static void wait_for_sidecar(const char *port)
     waiter.client = tr_http_client_new(waiter.loop, &conf);
     tr_timer_init(&waiter.again, waiter.loop, on_wait_again);
     tr_timer_set(&waiter.again, tr_loop_now_ms(waiter.loop));
-    (void)tr_loop_run_until(waiter.loop, is_wait_over, &waiter, WAIT_ALL_MS);
+    bool is_done = tr_loop_run_until(waiter.loop, is_wait_over, &waiter, WAIT_ALL_MS);
     tr_timer_stop(&waiter.again);
     tr_http_client_close(waiter.client, on_wait_closed, &waiter);
-    (void)tr_loop_run_until(waiter.loop, is_wait_closed, &waiter, WAIT_REQUEST_MS);
+    is_done = tr_loop_run_until(waiter.loop, is_wait_closed, &waiter, WAIT_REQUEST_MS);
+    tr_assert(is_done);
     tr_loop_free(&waiter.loop);
 }
 
