@@ -22,36 +22,62 @@ static bool take_string(struct api_state_job *job, struct tr_slice raw, struct t
     return true;
 }
 
-static bool get_member(struct tr_slice object, const char *name, struct tr_slice *out_value)
-{
-    return tr_json_get_nocase(object, name, out_value) && tr_json_type(*out_value) != TR_JSON_NULL;
-}
-
+/* Is the value null, or (an empty slice) not there at all? */
 static bool is_absent(struct tr_slice value)
 {
-    return tr_json_type(value) == TR_JSON_NULL;
+    return value.len == 0 || tr_json_type(value) == TR_JSON_NULL;
 }
 
-/* Take the string member `name`, if it is there. */
-static enum tr_code read_string(struct api_state_job *job, struct tr_slice object, const char *name,
-                                struct tr_slice *out_text, bool *out_found, struct tr_err *err)
+/* One member that is looked for. */
+struct member {
+    const char *name;
+    struct tr_slice value; /* out, empty if it is absent */
+};
+
+static bool is_named(struct tr_slice raw, const char *name)
 {
-    struct tr_slice raw;
-    *out_found = get_member(object, name, &raw);
-    if (*out_found && !take_string(job, raw, out_text)) {
-        return tr_err_set(err, TR_MALFORMED, "'%s' is no string", name);
+    const struct tr_slice inner = tr_slice(raw.ptr + 1, raw.len - 2);
+    struct tr_buf text = { 0 };
+    if (tr_slice_find(inner, '\\') == inner.len) {
+        return tr_slice_eq_nocase(inner, tr_slice_str(name));
+    }
+    const bool is_equal = tr_json_str_get(raw, &text) && tr_slice_eq_nocase(tr_buf_slice(&text), tr_slice_str(name));
+    tr_buf_fini(&text);
+    return is_equal;
+}
+
+/* Find members in one pass, for the value of one may be large. */
+static void find_members(struct tr_slice object, struct member *members, size_t members_len)
+{
+    struct tr_json_iter it = tr_json_iter(object);
+    struct tr_slice name;
+    struct tr_slice value;
+    while (tr_json_next_member(&it, &name, &value)) {
+        for (size_t i = 0; i < members_len; i++) {
+            if (is_named(name, members[i].name)) {
+                members[i].value = value;
+            }
+        }
+    }
+}
+
+/* Take the text of a string member, if it is there. */
+static enum tr_code read_string(struct api_state_job *job, const struct member *member, struct tr_slice *out_text,
+                                struct tr_err *err)
+{
+    if (!is_absent(member->value) && !take_string(job, member->value, out_text)) {
+        return tr_err_set(err, TR_MALFORMED, "'%s' is no string", member->name);
     }
     return TR_OK;
 }
 
 /* Check an object of strings; `out_ttl` gets ttlInSeconds, whose name counts with its case. */
-static enum tr_code read_metadata(struct api_state_job *job, struct tr_slice object, struct tr_slice *out_ttl,
+static enum tr_code read_metadata(struct api_state_job *job, struct tr_slice metadata, struct tr_slice *out_ttl,
                                   struct tr_err *err)
 {
-    struct tr_slice metadata;
     struct tr_slice name;
     struct tr_slice value;
-    if (!get_member(object, "metadata", &metadata)) {
+    if (is_absent(metadata)) {
         return TR_OK;
     }
     if (tr_json_type(metadata) != TR_JSON_OBJECT) {
@@ -70,30 +96,28 @@ static enum tr_code read_metadata(struct api_state_job *job, struct tr_slice obj
     return TR_OK;
 }
 
-static enum tr_code read_options(struct api_state_job *job, struct tr_slice object, struct api_state_item *item,
+static enum tr_code read_options(struct api_state_job *job, struct tr_slice options, struct api_state_item *item,
                                  struct tr_err *err)
 {
-    struct tr_slice options;
-    bool found;
-    if (!get_member(object, "options", &options)) {
+    struct member members[] = { { .name = "concurrency" }, { .name = "consistency" } };
+    if (is_absent(options)) {
         return TR_OK;
     }
     if (tr_json_type(options) != TR_JSON_OBJECT) {
         return tr_err_set(err, TR_MALFORMED, "'options' is no object");
     }
-    if (read_string(job, options, "concurrency", &item->concurrency, &found, err) != TR_OK) {
+    find_members(options, members, TR_ARRAY_LEN(members));
+    if (read_string(job, &members[0], &item->concurrency, err) != TR_OK) {
         return err->code;
     }
-    return read_string(job, options, "consistency", &item->consistency, &found, err);
+    return read_string(job, &members[1], &item->consistency, err);
 }
 
-static void take_value(struct api_state_job *job, struct tr_slice object, struct api_state_item *item)
+static void take_value(struct api_state_job *job, struct tr_slice value, struct api_state_item *item)
 {
-    struct tr_slice raw = TR_SLICE_LIT("null");
     struct tr_buf text = { 0 };
-    (void)tr_json_get_nocase(object, "value", &raw);
-    tr_buf_reserve(&text, raw.len);
-    tr_json_add_compact(&text, raw);
+    tr_buf_reserve(&text, value.len);
+    tr_json_add_compact(&text, value.len == 0 ? TR_SLICE_LIT("null") : value);
     item->value = api_state_keep(job, &text);
 }
 
@@ -101,17 +125,25 @@ static void take_value(struct api_state_job *job, struct tr_slice object, struct
 static enum tr_code read_item(struct api_state_job *job, struct tr_slice object, struct api_state_item *item,
                               struct tr_err *err)
 {
-    bool found;
+    enum { KEY, VALUE, ETAG, METADATA, OPTIONS, MEMBERS_LEN };
+    struct member members[MEMBERS_LEN] = { [KEY] = { .name = "key" },
+                                           [VALUE] = { .name = "value" },
+                                           [ETAG] = { .name = "etag" },
+                                           [METADATA] = { .name = "metadata" },
+                                           [OPTIONS] = { .name = "options" } };
     if (!is_absent(object) && tr_json_type(object) != TR_JSON_OBJECT) {
         return tr_err_set(err, TR_MALFORMED, "an item is no object");
     }
-    if (read_string(job, object, "key", &item->key, &found, err) != TR_OK ||
-        read_string(job, object, "etag", &item->etag, &item->has_etag, err) != TR_OK ||
-        read_metadata(job, object, &item->ttl, err) != TR_OK || read_options(job, object, item, err) != TR_OK) {
+    find_members(object, members, MEMBERS_LEN);
+    item->has_etag = !is_absent(members[ETAG].value);
+    if (read_string(job, &members[KEY], &item->key, err) != TR_OK ||
+        read_string(job, &members[ETAG], &item->etag, err) != TR_OK ||
+        read_metadata(job, members[METADATA].value, &item->ttl, err) != TR_OK ||
+        read_options(job, members[OPTIONS].value, item, err) != TR_OK) {
         return err->code;
     }
     if (!item->is_delete) {
-        take_value(job, object, item);
+        take_value(job, members[VALUE].value, item);
     }
     return TR_OK;
 }
@@ -142,15 +174,12 @@ static enum tr_code check_body(struct tr_slice body, enum tr_json_type type, str
     return TR_OK;
 }
 
-/* Find the array member `name`, empty if it is absent. */
-static enum tr_code find_array(struct tr_slice object, const char *name, struct tr_slice *out_array, struct tr_err *err)
+/* An array, empty if it is absent. */
+static enum tr_code read_array(const struct member *member, struct tr_slice *out_array, struct tr_err *err)
 {
-    *out_array = TR_SLICE_LIT("[]");
-    if (get_member(object, name, out_array) && tr_json_type(*out_array) != TR_JSON_ARRAY) {
-        return tr_err_set(err, TR_MALFORMED, "'%s' is no array", name);
-    }
-    if (is_absent(*out_array)) {
-        *out_array = TR_SLICE_LIT("[]");
+    *out_array = is_absent(member->value) ? TR_SLICE_LIT("[]") : member->value;
+    if (tr_json_type(*out_array) != TR_JSON_ARRAY) {
+        return tr_err_set(err, TR_MALFORMED, "'%s' is no array", member->name);
     }
     return TR_OK;
 }
@@ -187,11 +216,16 @@ enum tr_code api_state_read_keys(struct api_state_job *job, struct tr_slice body
     struct tr_slice element;
     struct tr_slice ttl;
     int64_t parallelism;
-    if (check_body(body, TR_JSON_OBJECT, &object, err) != TR_OK || find_array(object, "keys", &array, err) != TR_OK ||
-        read_metadata(job, object, &ttl, err) != TR_OK || new_items(job, count_elements(array), "keys", err) != TR_OK) {
+    struct member members[] = { { .name = "keys" }, { .name = "parallelism" }, { .name = "metadata" } };
+    if (check_body(body, TR_JSON_OBJECT, &object, err) != TR_OK) {
         return err->code;
     }
-    if (get_member(object, "parallelism", &element) && !tr_json_get_i64(element, &parallelism)) {
+    find_members(object, members, TR_ARRAY_LEN(members));
+    if (read_array(&members[0], &array, err) != TR_OK || read_metadata(job, members[2].value, &ttl, err) != TR_OK ||
+        new_items(job, count_elements(array), "keys", err) != TR_OK) {
+        return err->code;
+    }
+    if (!is_absent(members[1].value) && !tr_json_get_i64(members[1].value, &parallelism)) {
         return tr_err_set(err, TR_MALFORMED, "'parallelism' is no integer");
     }
     struct tr_json_iter it = tr_json_iter(array);
@@ -207,20 +241,19 @@ static enum tr_code read_operation(struct api_state_job *job, struct tr_slice ob
                                    struct tr_err *err)
 {
     struct tr_slice operation = TR_SLICE_LIT("");
-    struct tr_slice request = TR_SLICE_LIT("null");
-    bool found;
+    struct member members[] = { { .name = "operation" }, { .name = "request" } };
     if (!is_absent(object) && tr_json_type(object) != TR_JSON_OBJECT) {
         return tr_err_set(err, TR_MALFORMED, "an operation is no object");
     }
-    if (read_string(job, object, "operation", &operation, &found, err) != TR_OK) {
+    find_members(object, members, TR_ARRAY_LEN(members));
+    if (read_string(job, &members[0], &operation, err) != TR_OK) {
         return err->code;
     }
     item->is_delete = tr_slice_eq_str(operation, "delete");
     if (!item->is_delete && !tr_slice_eq_str(operation, "upsert")) {
         return tr_err_set(err, TR_STATE_BAD_OPERATION, "operation type %.*s not supported", TR_SLICE_ARG(operation));
     }
-    (void)tr_json_get_nocase(object, "request", &request);
-    return read_item(job, request, item, err);
+    return read_item(job, members[1].value, item, err);
 }
 
 enum tr_code api_state_read_operations(struct api_state_job *job, struct tr_slice body, struct tr_err *err)
@@ -229,8 +262,12 @@ enum tr_code api_state_read_operations(struct api_state_job *job, struct tr_slic
     struct tr_slice array;
     struct tr_slice element;
     struct tr_slice ttl;
-    if (check_body(body, TR_JSON_OBJECT, &object, err) != TR_OK || find_array(object, "operations", &array, err) != TR_OK ||
-        read_metadata(job, object, &ttl, err) != TR_OK) {
+    struct member members[] = { { .name = "operations" }, { .name = "metadata" } };
+    if (check_body(body, TR_JSON_OBJECT, &object, err) != TR_OK) {
+        return err->code;
+    }
+    find_members(object, members, TR_ARRAY_LEN(members));
+    if (read_array(&members[0], &array, err) != TR_OK || read_metadata(job, members[1].value, &ttl, err) != TR_OK) {
         return err->code;
     }
     const size_t len = count_elements(array);
