@@ -16,7 +16,8 @@ static void *value_at(const struct tr_args *args, size_t row)
 
 bool tr_args_parse_bool(struct tr_slice text, bool *out)
 {
-    static const char *const words[] = { "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False" };
+    static const char *const words[] = { "1", "t", "T", "true",  "TRUE",  "True",
+                                         "0", "f", "F", "false", "FALSE", "False" };
     for (size_t i = 0; i < TR_ARRAY_LEN(words); i++) {
         if (tr_slice_eq_str(text, words[i])) {
             *out = i < TR_ARRAY_LEN(words) / 2;
@@ -76,7 +77,8 @@ static const char *parse_magnitude(struct tr_slice digits, uint64_t max, uint64_
     return digits.len == 0 ? "invalid syntax" : is_large ? "value out of range" : NULL;
 }
 
-static enum tr_code bad_number(const char *function, struct tr_slice text, const char *why, struct tr_err *err)
+static enum tr_code bad_number(const char *function, struct tr_slice text, const char *why,
+                               struct tr_err *err)
 {
     struct tr_buf quoted = { 0 };
     tr_buf_add_quoted(&quoted, text);
@@ -170,7 +172,8 @@ static enum tr_code list_add_csv(struct tr_arg_list *list, struct tr_slice text,
     return rc;
 }
 
-static enum tr_code set_value(struct tr_args *args, size_t row, const char *text, struct tr_err *err)
+static enum tr_code set_value(struct tr_args *args, size_t row, const char *text,
+                              struct tr_err *err)
 {
     void *value = value_at(args, row);
     switch (args->spec->rows[row].type) {
@@ -210,7 +213,8 @@ static void set_defaults(struct tr_args *args)
             [TR_ARG_UINT] = "0",  [TR_ARG_DURATION] = "0s", [TR_ARG_LIST] = "",
         };
         struct tr_err err;
-        const enum tr_code rc = set_value(args, row, arg->fallback != NULL ? arg->fallback : zero[arg->type], &err);
+        const enum tr_code rc =
+            set_value(args, row, arg->fallback != NULL ? arg->fallback : zero[arg->type], &err);
         tr_assert(rc == TR_OK);
     }
 }
@@ -243,18 +247,22 @@ static size_t take_dashes(enum tr_args_style style, struct tr_slice *word)
     return dashes;
 }
 
-static enum tr_code unknown_flag(const struct tr_args_spec *spec, size_t dashes, struct tr_slice name, struct tr_err *err)
+static enum tr_code unknown_flag(const struct tr_args_spec *spec, size_t dashes,
+                                 struct tr_slice name, struct tr_err *err)
 {
     if (spec->style == TR_ARGS_GO) {
-        return tr_err_set(err, TR_INVALID, "flag provided but not defined: -%.*s", TR_SLICE_ARG(name));
+        return tr_err_set(err, TR_INVALID, "flag provided but not defined: -%.*s",
+                          TR_SLICE_ARG(name));
     }
     if (dashes == 1) {
-        return tr_err_set(err, TR_INVALID, "unknown shorthand flag: '%c' in -%.*s", name.ptr[0], TR_SLICE_ARG(name));
+        return tr_err_set(err, TR_INVALID, "unknown shorthand flag: '%c' in -%.*s", name.ptr[0],
+                          TR_SLICE_ARG(name));
     }
     return tr_err_set(err, TR_INVALID, "unknown flag: --%.*s", TR_SLICE_ARG(name));
 }
 
-static enum tr_code bad_value(const struct tr_args_spec *spec, const char *name, const char *text, struct tr_err *err)
+static enum tr_code bad_value(const struct tr_args_spec *spec, const char *name, const char *text,
+                              struct tr_err *err)
 {
     struct tr_buf quoted = { 0 };
     tr_buf_add_quoted(&quoted, tr_slice_str(text));
@@ -268,8 +276,8 @@ static enum tr_code bad_value(const struct tr_args_spec *spec, const char *name,
 }
 
 /* One flag without its dashes; `*at` is its word and moves on if the next word is its value. */
-static enum tr_code parse_flag(struct tr_args *args, size_t dashes, struct tr_slice flag, int argc, char **argv, int *at,
-                               struct tr_err *err)
+static enum tr_code parse_flag(struct tr_args *args, size_t dashes, struct tr_slice flag, int argc,
+                               char **argv, int *at, struct tr_err *err)
 {
     const struct tr_args_spec *spec = args->spec;
     const size_t name_len = tr_slice_find(flag, '=');
@@ -302,13 +310,14 @@ static enum tr_code parse_flag(struct tr_args *args, size_t dashes, struct tr_sl
     }
     args->is_set[row] = true;
     if (arg->deprecated != NULL) {
-        tr_buf_addf(&args->notes, "Flag --%s has been deprecated, %s\n", arg->name, arg->deprecated);
+        tr_buf_addf(&args->notes, "Flag --%s has been deprecated, %s\n", arg->name,
+                    arg->deprecated);
     }
     return TR_OK;
 }
 
-enum tr_code tr_args_parse(struct tr_args *args, const struct tr_args_spec *spec, int argc, char **argv, void *conf,
-                           struct tr_err *err)
+enum tr_code tr_args_parse(struct tr_args *args, const struct tr_args_spec *spec, int argc,
+                           char **argv, void *conf, struct tr_err *err)
 {
     tr_assert(spec->rows_len <= TR_ARGS_MAX);
     *args = (struct tr_args){ .spec = spec, .conf = conf };
@@ -336,7 +345,8 @@ enum tr_code tr_args_parse(struct tr_args *args, const struct tr_args_spec *spec
     return TR_OK;
 }
 
-void tr_args_parse_or_exit(struct tr_args *args, const struct tr_args_spec *spec, int argc, char **argv, void *conf)
+void tr_args_parse_or_exit(struct tr_args *args, const struct tr_args_spec *spec, int argc,
+                           char **argv, void *conf)
 {
     struct tr_err err;
     struct tr_buf usage = { 0 };
@@ -375,8 +385,9 @@ bool tr_args_is_set(const struct tr_args *args, const char *name)
 void tr_args_usage(const struct tr_args_spec *spec, struct tr_buf *buf)
 {
     static const char *const types[] = {
-        [TR_ARG_STRING] = " string", [TR_ARG_BOOL] = "",             [TR_ARG_INT] = " int",
-        [TR_ARG_UINT] = " uint",     [TR_ARG_DURATION] = " duration", [TR_ARG_LIST] = " strings",
+        [TR_ARG_STRING] = " string",     [TR_ARG_BOOL] = "",
+        [TR_ARG_INT] = " int",           [TR_ARG_UINT] = " uint",
+        [TR_ARG_DURATION] = " duration", [TR_ARG_LIST] = " strings",
     };
     int width = 0;
     for (size_t row = 0; row < spec->rows_len; row++) {
@@ -392,7 +403,8 @@ void tr_args_usage(const struct tr_args_spec *spec, struct tr_buf *buf)
         }
         const int pad = width - (int)(strlen(arg->name) + strlen(types[arg->type]));
         tr_buf_addf(buf, "      --%s%s%*s   %s", arg->name, types[arg->type], pad, "", arg->help);
-        if (arg->fallback != NULL && arg->fallback[0] != '\0' && strcmp(arg->fallback, "false") != 0) {
+        if (arg->fallback != NULL && arg->fallback[0] != '\0' &&
+            strcmp(arg->fallback, "false") != 0) {
             tr_buf_addf(buf, " (default %s)", arg->fallback);
         }
         if (arg->deprecated != NULL) {

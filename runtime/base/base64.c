@@ -10,7 +10,8 @@ static void add(struct tr_buf *buf, struct tr_slice bytes, const char *digits, b
     while (bytes.len > 0) {
         const unsigned char *p = (const unsigned char *)bytes.ptr;
         const size_t len = bytes.len < 3 ? bytes.len : 3;
-        const unsigned group = ((unsigned)p[0] << 16) | (len > 1 ? (unsigned)p[1] << 8 : 0U) | (len > 2 ? p[2] : 0U);
+        const unsigned group =
+            ((unsigned)p[0] << 16) | (len > 1 ? (unsigned)p[1] << 8 : 0U) | (len > 2 ? p[2] : 0U);
         for (size_t i = 0; i < 4; i++) {
             if (i <= len) {
                 tr_buf_add_char(buf, digits[(group >> (18 - 6 * i)) & 0x3FU]);
@@ -71,7 +72,8 @@ static bool decode(struct tr_slice digits, const char *alphabet, struct tr_buf *
     return bits == 0;
 }
 
-static enum tr_code decode_or_undo(struct tr_slice digits, const char *alphabet, struct tr_buf *out, struct tr_err *err)
+static enum tr_code decode_or_undo(struct tr_slice digits, const char *alphabet, struct tr_buf *out,
+                                   struct tr_err *err)
 {
     const size_t before = out->len;
     if (!decode(digits, alphabet, out)) {

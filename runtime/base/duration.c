@@ -128,7 +128,8 @@ static struct tr_slice take_unit(struct tr_slice *rest)
 }
 
 /* One "<decimal><unit>" of `*rest`, added to `*total`. */
-static enum tr_code take_part(struct tr_slice *rest, struct tr_slice text, uint64_t *total, struct tr_err *err)
+static enum tr_code take_part(struct tr_slice *rest, struct tr_slice text, uint64_t *total,
+                              struct tr_err *err)
 {
     uint64_t whole = 0;
     uint64_t fraction = 0;
@@ -263,8 +264,10 @@ int64_t tr_date_days(int year, unsigned month, unsigned day)
     const int64_t y = (int64_t)year - (month <= 2 ? 1 : 0);
     const int64_t era = (y >= 0 ? y : y - 399) / 400;
     const int64_t year_of_era = y - era * 400;
-    const int64_t day_of_year = (153 * (int64_t)(month > 2 ? month - 3 : month + 9) + 2) / 5 + (int64_t)day - 1;
-    const int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    const int64_t day_of_year =
+        (153 * (int64_t)(month > 2 ? month - 3 : month + 9) + 2) / 5 + (int64_t)day - 1;
+    const int64_t day_of_era =
+        year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     return era * 146097 + day_of_era - 719468;
 }
 
@@ -273,8 +276,10 @@ static void split_days(int64_t days, struct tr_date *out_date)
     days += 719468;
     const int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     const int64_t day_of_era = days - era * 146097;
-    const int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    const int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    const int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    const int64_t day_of_year =
+        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     const int64_t month = (5 * day_of_year + 2) / 153;
     out_date->day = (unsigned)(day_of_year - (153 * month + 2) / 5 + 1);
     out_date->month = (unsigned)(month < 10 ? month + 3 : month - 9);
@@ -307,7 +312,8 @@ void tr_date_split(int64_t unix_ns, int offset_s, struct tr_date *out_date)
 /* Nanoseconds since the epoch of the clock time of `date` on the day `days`. */
 static bool join_days(const struct tr_date *date, int64_t days, int64_t *out_unix_ns)
 {
-    const int64_t clock_s = (int64_t)date->hour * 3600 + (int64_t)date->minute * 60 + (int64_t)date->second;
+    const int64_t clock_s =
+        (int64_t)date->hour * 3600 + (int64_t)date->minute * 60 + (int64_t)date->second;
     const int64_t seconds = days * SECONDS_PER_DAY + clock_s - date->offset_s;
     /* Counted from the second after, so that the first moment that fits is not refused on the way. */
     const int64_t ns = (int64_t)date->ns - (seconds < 0 ? TR_NS_PER_S : 0);
@@ -331,19 +337,23 @@ static bool is_within(int64_t value, int64_t max)
     return value >= -max && value <= max;
 }
 
-bool tr_date_add(const struct tr_date *date, int64_t years, int64_t months, int64_t days, int64_t *out_unix_ns)
+bool tr_date_add(const struct tr_date *date, int64_t years, int64_t months, int64_t days,
+                 int64_t *out_unix_ns)
 {
-    if (!is_within(years, ADD_YEARS_MAX) || !is_within(months, ADD_MONTHS_MAX) || !is_within(days, ADD_DAYS_MAX)) {
+    if (!is_within(years, ADD_YEARS_MAX) || !is_within(months, ADD_MONTHS_MAX) ||
+        !is_within(days, ADD_DAYS_MAX)) {
         return false;
     }
     const int64_t month = (int64_t)date->month - 1 + months + 12 * years;
     const int64_t carry = (month >= 0 ? month : month - 11) / 12;
-    const int64_t first = tr_date_days((int)(date->year + carry), (unsigned)(month - carry * 12) + 1, 1);
+    const int64_t first =
+        tr_date_days((int)(date->year + carry), (unsigned)(month - carry * 12) + 1, 1);
     return join_days(date, first + (int64_t)date->day - 1 + days, out_unix_ns);
 }
 
 /* `len` digits at the start of `*rest` with a value in [low, high], then, if `sep` is not 0, that character. */
-static bool take_number(struct tr_slice *rest, size_t len, unsigned low, unsigned high, char sep, unsigned *out)
+static bool take_number(struct tr_slice *rest, size_t len, unsigned low, unsigned high, char sep,
+                        unsigned *out)
 {
     const size_t all = len + (sep != 0 ? 1 : 0);
     if (rest->len < all || (sep != 0 && rest->ptr[len] != sep)) {
@@ -392,7 +402,8 @@ static bool take_offset(struct tr_slice *rest, int *out_s)
     unsigned hours = 0;
     unsigned minutes = 0;
     *rest = tr_slice_skip(*rest, 1);
-    if (!take_number(rest, 2, 0, 23, ':', &hours) || !take_number(rest, 2, 0, 59, 0, &minutes) || rest->len > 0) {
+    if (!take_number(rest, 2, 0, 23, ':', &hours) || !take_number(rest, 2, 0, 59, 0, &minutes) ||
+        rest->len > 0) {
         return false;
     }
     const int seconds = (int)(hours * 3600 + minutes * 60);
@@ -410,14 +421,16 @@ static unsigned days_in_month(int year, unsigned month)
 static bool parse_date(struct tr_slice rest, struct tr_date *date)
 {
     unsigned year = 0;
-    if (!take_number(&rest, 4, 0, 9999, '-', &year) || !take_number(&rest, 2, 1, 12, '-', &date->month)) {
+    if (!take_number(&rest, 4, 0, 9999, '-', &year) ||
+        !take_number(&rest, 2, 1, 12, '-', &date->month)) {
         return false;
     }
     date->year = (int)year;
     return take_number(&rest, 2, 1, days_in_month(date->year, date->month), 'T', &date->day) &&
-           take_number(&rest, 2, 0, 23, ':', &date->hour) && take_number(&rest, 2, 0, 59, ':', &date->minute) &&
-           take_number(&rest, 2, 0, 59, 0, &date->second) && take_second_fraction(&rest, &date->ns) &&
-           take_offset(&rest, &date->offset_s);
+           take_number(&rest, 2, 0, 23, ':', &date->hour) &&
+           take_number(&rest, 2, 0, 59, ':', &date->minute) &&
+           take_number(&rest, 2, 0, 59, 0, &date->second) &&
+           take_second_fraction(&rest, &date->ns) && take_offset(&rest, &date->offset_s);
 }
 
 bool tr_date_parse(struct tr_slice text, struct tr_date *out_date)
@@ -430,7 +443,8 @@ bool tr_date_parse(struct tr_slice text, struct tr_date *out_date)
     return true;
 }
 
-enum tr_code tr_time_parse(struct tr_slice text, int64_t *out_unix_ns, int *out_offset_s, struct tr_err *err)
+enum tr_code tr_time_parse(struct tr_slice text, int64_t *out_unix_ns, int *out_offset_s,
+                           struct tr_err *err)
 {
     struct tr_date date = { 0 };
     int64_t ns = 0;
@@ -460,8 +474,8 @@ static void add_offset(struct tr_buf *buf, int offset_s)
 
 static void add_date(struct tr_buf *buf, const struct tr_date *date)
 {
-    tr_buf_addf(buf, "%04d-%02u-%02uT%02u:%02u:%02u", date->year, date->month, date->day, date->hour, date->minute,
-                date->second);
+    tr_buf_addf(buf, "%04d-%02u-%02uT%02u:%02u:%02u", date->year, date->month, date->day,
+                date->hour, date->minute, date->second);
 }
 
 void tr_time_add(struct tr_buf *buf, int64_t unix_ns, int offset_s)

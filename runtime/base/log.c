@@ -86,7 +86,8 @@ enum tr_code tr_log_sink_open(struct tr_log_sink *sink, const char *path, struct
     return TR_OK;
 }
 
-enum tr_code tr_log_level_parse(struct tr_slice name, enum tr_log_level *out_level, struct tr_err *err)
+enum tr_code tr_log_level_parse(struct tr_slice name, enum tr_log_level *out_level,
+                                struct tr_err *err)
 {
     static const char *const flags[] = { "debug", "info", "warn", "error", "fatal" };
     for (size_t i = 0; i < TR_ARRAY_LEN(flags); i++) {
@@ -113,7 +114,8 @@ static void add_field(struct fields *fields, const char *key, struct tr_slice va
 /* Length of the name if "name=" stands at `text`, else 0. */
 static size_t key_len_at(const char *text)
 {
-    const size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    const size_t len =
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
     return text[len] == '=' ? len : 0;
 }
 
@@ -131,8 +133,10 @@ static const char *next_key(const char *text)
 /* Is the format of a value one conversion of an integer? */
 static bool is_number(struct tr_slice format)
 {
-    return format.len >= 2 && format.ptr[0] == '%' && memchr(format.ptr + 1, '%', format.len - 1) == NULL &&
-           strspn(format.ptr + 1, "hljzt") == format.len - 2 && strchr("diu", format.ptr[format.len - 1]) != NULL;
+    return format.len >= 2 && format.ptr[0] == '%' &&
+           memchr(format.ptr + 1, '%', format.len - 1) == NULL &&
+           strspn(format.ptr + 1, "hljzt") == format.len - 2 &&
+           strchr("diu", format.ptr[format.len - 1]) != NULL;
 }
 
 /* Length of what the first `len` bytes of the format print. */
@@ -156,7 +160,8 @@ static TR_PRINTF(1, 0) size_t printed_len(const char *format, size_t len, va_lis
  * Print the facts and say where each value begins and ends. The places come from printing ever longer parts of the
  * format, so that a value with blanks and equal signs in it cannot forge a fact.
  */
-static TR_PRINTF(2, 0) void split_facts(struct tr_buf *text, const char *format, va_list args, struct fields *fields)
+static TR_PRINTF(2, 0) void split_facts(struct tr_buf *text, const char *format, va_list args,
+                                        struct fields *fields)
 {
     tr_assert(strlen(format) < TR_LOG_FORMAT_BYTES_MAX);
     va_list again;
@@ -195,7 +200,8 @@ static bool is_bare(struct tr_slice value)
 {
     for (size_t i = 0; i < value.len; i++) {
         const char c = value.ptr[i];
-        const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        const bool is_plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
         if (!is_plain && (c == '\0' || strchr("-._/@^+", c) == NULL)) {
             return false;
         }
@@ -242,7 +248,8 @@ static void add_time(const struct tr_log_sink *sink, struct tr_buf *text)
  * the others.
  * Source: logrus text_formatter.go and json_formatter.go, with Dapr's constant keys.
  */
-static void compose(const struct tr_log *log, enum tr_log_level level, struct tr_slice event, struct fields *fields)
+static void compose(const struct tr_log *log, enum tr_log_level level, struct tr_slice event,
+                    struct fields *fields)
 {
     struct tr_log_sink *sink = log->sink;
     struct tr_buf time_text = { 0 };
@@ -345,14 +352,16 @@ void tr_log_sink_flush(struct tr_log_sink *sink, int wait_ms)
     (void)pthread_mutex_unlock(&sink->lock);
 }
 
-static void write_line(const struct tr_log *log, enum tr_log_level level, struct tr_slice event, struct fields *fields)
+static void write_line(const struct tr_log *log, enum tr_log_level level, struct tr_slice event,
+                       struct fields *fields)
 {
     compose(log, level, event, fields);
     emit(log->sink);
     emit_dropped(log->sink);
 }
 
-void tr_log_write(const struct tr_log *log, enum tr_log_level level, const char *event, const char *fields, ...)
+void tr_log_write(const struct tr_log *log, enum tr_log_level level, const char *event,
+                  const char *fields, ...)
 {
     tr_assert(level < TR_LOG_OFF);
     if (!tr_log_enabled(log, level)) {
@@ -370,7 +379,8 @@ void tr_log_write(const struct tr_log *log, enum tr_log_level level, const char 
     (void)pthread_mutex_unlock(&log->sink->lock);
 }
 
-static TR_PRINTF(3, 0) void write_text(const struct tr_log *log, enum tr_log_level level, const char *fmt, va_list args)
+static TR_PRINTF(3, 0) void write_text(const struct tr_log *log, enum tr_log_level level,
+                                       const char *fmt, va_list args)
 {
     if (!tr_log_enabled(log, level)) {
         return;

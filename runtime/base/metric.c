@@ -9,19 +9,20 @@
 #define OTHER TR_SLICE_LIT("_other")
 
 const double tr_metric_latency_bounds[34] = {
-    1,  2,   3,   4,   5,   6,   8,   10,  13,  16,  20,   25,   30,   40,    50,    65,    80,
+    1,   2,   3,   4,   5,   6,   8,   10,  13,  16,  20,   25,   30,   40,    50,    65,    80,
     100, 130, 160, 200, 250, 300, 400, 500, 650, 800, 1000, 2000, 5000, 10000, 20000, 50000, 100000,
 };
-const double tr_metric_size_bounds[13] = { 1024,    2048,     4096,     16384,     65536,      262144,    1048576,
-                                           4194304, 16777216, 67108864, 268435456, 1073741824, 4294967296 };
+const double tr_metric_size_bounds[13] = { 1024,      2048,       4096,      16384,    65536,
+                                           262144,    1048576,    4194304,   16777216, 67108864,
+                                           268435456, 1073741824, 4294967296 };
 
 struct tr_series {
     const struct tr_metric_spec *spec; /* borrowed */
     struct tr_link link;               /* in the family's series */
-    char *labels;                      /* owned: `name="value",...` as it is written, without braces */
-    double value;                      /* histogram: sum of the values */
-    uint64_t count;                    /* histogram: values */
-    uint64_t buckets[];                /* histogram: values per bound, not yet summed up */
+    char *labels;       /* owned: `name="value",...` as it is written, without braces */
+    double value;       /* histogram: sum of the values */
+    uint64_t count;     /* histogram: values */
+    uint64_t buckets[]; /* histogram: values per bound, not yet summed up */
 };
 
 void tr_metrics_init(struct tr_metrics *metrics, const char *app_id)
@@ -61,14 +62,16 @@ static void add_label(struct tr_buf *buf, const char *name, struct tr_slice valu
 
 static struct tr_slice cut(struct tr_slice value)
 {
-    return tr_slice(value.ptr, value.len < TR_METRIC_VALUE_BYTES_MAX ? value.len : TR_METRIC_VALUE_BYTES_MAX);
+    return tr_slice(value.ptr,
+                    value.len < TR_METRIC_VALUE_BYTES_MAX ? value.len : TR_METRIC_VALUE_BYTES_MAX);
 }
 
 /* `values` NULL stands for the series of the rest. */
 static struct tr_series *series_new(struct tr_metric *metric, const struct tr_slice *values)
 {
     const struct tr_metric_spec *spec = metric->spec;
-    struct tr_series *series = tr_xzalloc(sizeof(*series) + spec->bounds_len * sizeof(series->buckets[0]));
+    struct tr_series *series =
+        tr_xzalloc(sizeof(*series) + spec->bounds_len * sizeof(series->buckets[0]));
     struct tr_buf labels = { 0 };
     if (spec->has_app_id && metric->metrics->app_id != NULL) {
         add_label(&labels, "app_id", tr_slice_str(metric->metrics->app_id));
@@ -85,7 +88,8 @@ static struct tr_series *series_new(struct tr_metric *metric, const struct tr_sl
     return series;
 }
 
-void tr_metric_init(struct tr_metric *metric, struct tr_metrics *metrics, const struct tr_metric_spec *spec)
+void tr_metric_init(struct tr_metric *metric, struct tr_metrics *metrics,
+                    const struct tr_metric_spec *spec)
 {
     *metric = (struct tr_metric){ .spec = spec, .metrics = metrics };
     while (metric->labels_len < TR_METRIC_LABELS_MAX && spec->labels[metric->labels_len] != NULL) {
@@ -233,9 +237,11 @@ static void add_line(struct tr_buf *buf, const char *name, const char *suffix, c
     tr_buf_add_char(buf, ' ');
 }
 
-static void add_bucket(struct tr_buf *buf, const struct tr_series *series, double bound, uint64_t count)
+static void add_bucket(struct tr_buf *buf, const struct tr_series *series, double bound,
+                       uint64_t count)
 {
-    tr_buf_addf(buf, "%s_bucket{%s%sle=\"", series->spec->name, series->labels, series->labels[0] != '\0' ? "," : "");
+    tr_buf_addf(buf, "%s_bucket{%s%sle=\"", series->spec->name, series->labels,
+                series->labels[0] != '\0' ? "," : "");
     add_number(buf, bound);
     tr_buf_addf(buf, "\"} %" PRIu64 "\n", count);
 }
@@ -262,9 +268,9 @@ static void add_head(struct tr_buf *buf, const char *name, const char *help, con
 
 static void add_family(struct tr_buf *buf, const struct tr_metric *metric)
 {
-    static const char *const kinds[] = {
-        [TR_METRIC_COUNTER] = "counter", [TR_METRIC_GAUGE] = "gauge", [TR_METRIC_HISTOGRAM] = "histogram"
-    };
+    static const char *const kinds[] = { [TR_METRIC_COUNTER] = "counter",
+                                         [TR_METRIC_GAUGE] = "gauge",
+                                         [TR_METRIC_HISTOGRAM] = "histogram" };
     const struct tr_metric_spec *spec = metric->spec;
     if (tr_list_empty(&metric->series)) {
         return;

@@ -11,9 +11,17 @@
 #include <unistd.h>
 
 /* Fields of /proc/self/stat that we read, counted from 1 as the manual does. */
-enum { STAT_UTIME = 14, STAT_STIME = 15, STAT_START = 22, STAT_VSIZE = 23, STAT_RSS = 24, STAT_LEN };
+enum {
+    STAT_UTIME = 14,
+    STAT_STIME = 15,
+    STAT_START = 22,
+    STAT_VSIZE = 23,
+    STAT_RSS = 24,
+    STAT_LEN
+};
 
-static void add_figure(struct tr_buf *buf, const char *name, const char *help, const char *kind, double value)
+static void add_figure(struct tr_buf *buf, const char *name, const char *help, const char *kind,
+                       double value)
 {
     tr_buf_addf(buf, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, kind, name, value);
 }
@@ -35,7 +43,8 @@ static bool read_stat(double out_fields[STAT_LEN])
 {
     char text[2048];
     /* The second field is the command in parentheses and may contain anything. */
-    const char *at = read_file("/proc/self/stat", text, sizeof(text)) == 0 ? NULL : strrchr(text, ')');
+    const char *at =
+        read_file("/proc/self/stat", text, sizeof(text)) == 0 ? NULL : strrchr(text, ')');
     if (at == NULL || strlen(at) < 4) {
         return false;
     }
@@ -55,7 +64,8 @@ static bool read_stat(double out_fields[STAT_LEN])
 static double boot_unix_s(void)
 {
     char text[16384];
-    const char *at = read_file("/proc/stat", text, sizeof(text)) == 0 ? NULL : strstr(text, "\nbtime ");
+    const char *at =
+        read_file("/proc/stat", text, sizeof(text)) == 0 ? NULL : strstr(text, "\nbtime ");
     return at == NULL ? 0 : strtod(at + strlen("\nbtime "), NULL);
 }
 
@@ -66,14 +76,16 @@ static void write_stat(struct tr_buf *buf)
         return;
     }
     const double ticks_per_s = (double)sysconf(_SC_CLK_TCK);
-    add_figure(buf, "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.", "counter",
-               (fields[STAT_UTIME] + fields[STAT_STIME]) / ticks_per_s);
+    add_figure(buf, "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.",
+               "counter", (fields[STAT_UTIME] + fields[STAT_STIME]) / ticks_per_s);
     add_figure(buf, "process_resident_memory_bytes", "Resident memory size in bytes.", "gauge",
                fields[STAT_RSS] * (double)sysconf(_SC_PAGESIZE));
-    add_figure(buf, "process_virtual_memory_bytes", "Virtual memory size in bytes.", "gauge", fields[STAT_VSIZE]);
+    add_figure(buf, "process_virtual_memory_bytes", "Virtual memory size in bytes.", "gauge",
+               fields[STAT_VSIZE]);
     const double boot_s = boot_unix_s();
     if (boot_s > 0) {
-        add_figure(buf, "process_start_time_seconds", "Start time of the process since unix epoch in seconds.", "gauge",
+        add_figure(buf, "process_start_time_seconds",
+                   "Start time of the process since unix epoch in seconds.", "gauge",
                    boot_s + fields[STAT_START] / ticks_per_s);
     }
 }
@@ -91,7 +103,8 @@ static void write_files(struct tr_buf *buf)
     }
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        add_figure(buf, "process_max_fds", "Maximum number of open file descriptors.", "gauge", (double)limit.rlim_cur);
+        add_figure(buf, "process_max_fds", "Maximum number of open file descriptors.", "gauge",
+                   (double)limit.rlim_cur);
     }
 }
 

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 
 /* Enough for any quantity that fits into 64 bits, and few enough that a product with 2^60 fits into 128. */
-#define DIGITS_MAX 18
+#define DIGITS_MAX   18
 #define EXPONENT_MAX 18
 
 static const char form_text[] =
@@ -69,8 +69,9 @@ static bool parse_suffix(struct tr_slice suffix, unsigned *out_shift, int *out_e
         unsigned shift;
         int exponent;
     } suffixes[] = {
-        { "", 0, 0 },    { "Ki", 10, 0 }, { "Mi", 20, 0 }, { "Gi", 30, 0 }, { "Ti", 40, 0 }, { "Pi", 50, 0 },
-        { "Ei", 60, 0 }, { "n", 0, -9 },  { "u", 0, -6 },  { "m", 0, -3 },  { "k", 0, 3 },   { "M", 0, 6 },
+        { "", 0, 0 },    { "Ki", 10, 0 }, { "Mi", 20, 0 }, { "Gi", 30, 0 },
+        { "Ti", 40, 0 }, { "Pi", 50, 0 }, { "Ei", 60, 0 }, { "n", 0, -9 },
+        { "u", 0, -6 },  { "m", 0, -3 },  { "k", 0, 3 },   { "M", 0, 6 },
         { "G", 0, 9 },   { "T", 0, 12 },  { "P", 0, 15 },  { "E", 0, 18 },
     };
     for (size_t i = 0; i < TR_ARRAY_LEN(suffixes); i++) {
@@ -125,7 +126,8 @@ enum tr_code tr_quantity_parse(struct tr_slice text, int64_t *out, struct tr_err
     }
     uint64_t value = 0;
     if (!scale(digits, shift, exponent - (int)fraction_len, &value)) {
-        return tr_err_set(err, TR_INVALID, "quantity '%.*s' does not fit into 64 bits", TR_SLICE_ARG(text));
+        return tr_err_set(err, TR_INVALID, "quantity '%.*s' does not fit into 64 bits",
+                          TR_SLICE_ARG(text));
     }
     *out = is_negative ? -(int64_t)value : (int64_t)value;
     return TR_OK;

@@ -21,7 +21,8 @@ static enum tr_code bad_escape(struct tr_slice at, struct tr_err *err)
     return TR_INVALID;
 }
 
-static enum tr_code decode(struct tr_slice text, bool plus_is_blank, struct tr_buf *out, struct tr_err *err)
+static enum tr_code decode(struct tr_slice text, bool plus_is_blank, struct tr_buf *out,
+                           struct tr_err *err)
 {
     const size_t before = out->len;
     tr_buf_reserve(out, text.len);
@@ -63,7 +64,8 @@ static void encode(struct tr_buf *buf, struct tr_slice text, const char *kept, b
     static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < text.len; i++) {
         const char c = text.ptr[i];
-        const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        const bool is_letter =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
         if (is_letter || is_in(c, kept)) {
             tr_buf_add_char(buf, c);
         } else if (c == ' ' && blank_is_plus) {
@@ -108,8 +110,8 @@ bool tr_uri_query_get(struct tr_slice query, struct tr_slice key, struct tr_buf 
     struct tr_err ignored;
     while (tr_uri_next_pair(&query, &name, &value)) {
         struct tr_buf plain = { 0 };
-        const bool is_same =
-            tr_uri_decode_query(name, &plain, &ignored) == TR_OK && tr_slice_eq(tr_buf_slice(&plain), key);
+        const bool is_same = tr_uri_decode_query(name, &plain, &ignored) == TR_OK &&
+                             tr_slice_eq(tr_buf_slice(&plain), key);
         tr_buf_fini(&plain);
         if (is_same) {
             return tr_uri_decode_query(value, out, &ignored) == TR_OK;

@@ -46,7 +46,8 @@ static enum tr_code add_weight(struct build *b, size_t weight, size_t line)
 {
     b->weight += weight;
     if (b->weight > TR_YAML_NODES_MAX) {
-        return tr_err_set(b->err, TR_LIMIT, "yaml: line %zu: more than %d nodes", line, TR_YAML_NODES_MAX);
+        return tr_err_set(b->err, TR_LIMIT, "yaml: line %zu: more than %d nodes", line,
+                          TR_YAML_NODES_MAX);
     }
     return TR_OK;
 }
@@ -74,7 +75,8 @@ static enum tr_code node_new(struct build *b, enum tr_yaml_kind kind, const yaml
     return TR_OK;
 }
 
-static void add_item(struct tr_yaml_node *node, const struct tr_yaml_node *key, const struct tr_yaml_node *value)
+static void add_item(struct tr_yaml_node *node, const struct tr_yaml_node *key,
+                     const struct tr_yaml_node *value)
 {
     /* The memory doubles whenever the length is a power of two. */
     if ((node->items_len & (node->items_len - 1)) == 0) {
@@ -86,8 +88,8 @@ static void add_item(struct tr_yaml_node *node, const struct tr_yaml_node *key, 
 
 static void add_document(struct tr_yaml *yaml, const struct tr_yaml_node *root)
 {
-    yaml->documents =
-        tr_xrealloc((void *)yaml->documents, (yaml->documents_len + 1) * sizeof(const struct tr_yaml_node *));
+    yaml->documents = tr_xrealloc((void *)yaml->documents,
+                                  (yaml->documents_len + 1) * sizeof(const struct tr_yaml_node *));
     yaml->documents[yaml->documents_len++] = root;
 }
 
@@ -127,7 +129,8 @@ static enum tr_code on_scalar(struct build *b, const yaml_event_t *event)
         return rc;
     }
     node->text = own(event->data.scalar.value, event->data.scalar.length);
-    node->is_plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && event->data.scalar.tag == NULL;
+    node->is_plain =
+        event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && event->data.scalar.tag == NULL;
     set_anchor(b, tr_slice_str((const char *)event->data.scalar.anchor), node);
     return place(b, node, node->line);
 }
@@ -135,7 +138,8 @@ static enum tr_code on_scalar(struct build *b, const yaml_event_t *event)
 static enum tr_code on_alias(struct build *b, const yaml_event_t *event)
 {
     const size_t line = b->first_line + event->start_mark.line;
-    const struct tr_yaml_node *node = tr_map_get(&b->anchors, tr_slice_str((const char *)event->data.alias.anchor));
+    const struct tr_yaml_node *node =
+        tr_map_get(&b->anchors, tr_slice_str((const char *)event->data.alias.anchor));
     if (node == NULL) {
         return fail(b, line, "unknown anchor, or an alias inside of its own anchor");
     }
@@ -146,7 +150,8 @@ static enum tr_code on_alias(struct build *b, const yaml_event_t *event)
     return rc != TR_OK ? rc : place(b, node, line);
 }
 
-static enum tr_code on_open(struct build *b, enum tr_yaml_kind kind, const yaml_event_t *event, const yaml_char_t *anchor)
+static enum tr_code on_open(struct build *b, enum tr_yaml_kind kind, const yaml_event_t *event,
+                            const yaml_char_t *anchor)
 {
     struct tr_yaml_node *node = NULL;
     const size_t before = b->weight;
@@ -228,7 +233,9 @@ static enum tr_code resolve_merge(struct build *b, struct tr_yaml_node *map)
         }
         merge_from(map, source->items[i].value);
     }
-    return source->kind == TR_YAML_LIST ? TR_OK : fail(b, source->line, "a merge needs a map or a list of maps");
+    return source->kind == TR_YAML_LIST
+               ? TR_OK
+               : fail(b, source->line, "a merge needs a map or a list of maps");
 }
 
 static enum tr_code on_close(struct build *b)
@@ -292,10 +299,12 @@ static enum tr_code parse_events(struct build *b, yaml_parser_t *parser)
     return TR_OK;
 }
 
-enum tr_code tr_yaml_parse(struct tr_slice text, unsigned first_line, struct tr_yaml *out_yaml, struct tr_err *err)
+enum tr_code tr_yaml_parse(struct tr_slice text, unsigned first_line, struct tr_yaml *out_yaml,
+                           struct tr_err *err)
 {
     if (text.len > TR_YAML_BYTES_MAX) {
-        return tr_err_set(err, TR_LIMIT, "yaml: text of %zu bytes exceeds the limit of %u", text.len, TR_YAML_BYTES_MAX);
+        return tr_err_set(err, TR_LIMIT, "yaml: text of %zu bytes exceeds the limit of %u",
+                          text.len, TR_YAML_BYTES_MAX);
     }
     struct tr_yaml yaml = { 0 };
     struct build build = { .yaml = &yaml, .first_line = first_line, .err = err };
@@ -303,7 +312,8 @@ enum tr_code tr_yaml_parse(struct tr_slice text, unsigned first_line, struct tr_
     if (yaml_parser_initialize(&parser) == 0) {
         TR_BUG("out of memory");
     }
-    yaml_parser_set_input_string(&parser, (const unsigned char *)(text.len > 0 ? text.ptr : ""), text.len);
+    yaml_parser_set_input_string(&parser, (const unsigned char *)(text.len > 0 ? text.ptr : ""),
+                                 text.len);
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     const enum tr_code rc = parse_events(&build, &parser);
     yaml_parser_delete(&parser);

@@ -30,13 +30,15 @@ static bool word_is_null(struct tr_slice text)
 
 static bool word_is_true(struct tr_slice text)
 {
-    static const char *const words[] = { "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON" };
+    static const char *const words[] = { "y",    "Y",    "yes", "Yes", "YES", "true",
+                                         "True", "TRUE", "on",  "On",  "ON" };
     return is_one_of(text, words, TR_ARRAY_LEN(words));
 }
 
 static bool word_is_false(struct tr_slice text)
 {
-    static const char *const words[] = { "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF" };
+    static const char *const words[] = { "n",     "N",     "no",  "No",  "NO", "false",
+                                         "False", "FALSE", "off", "Off", "OFF" };
     return is_one_of(text, words, TR_ARRAY_LEN(words));
 }
 
@@ -44,7 +46,8 @@ static bool word_is_false(struct tr_slice text)
 static bool number_text(struct tr_slice text, char out[NUMBER_BYTES_MAX])
 {
     size_t len = 0;
-    if (text.len == 0 || text.len >= NUMBER_BYTES_MAX || memchr("+-.0123456789", text.ptr[0], 13) == NULL) {
+    if (text.len == 0 || text.len >= NUMBER_BYTES_MAX ||
+        memchr("+-.0123456789", text.ptr[0], 13) == NULL) {
         return false;
     }
     for (size_t i = 0; i < text.len; i++) {
@@ -73,7 +76,7 @@ static bool parse_int(const char *text, bool *out_negative, uint64_t *out)
     }
     for (; *text != '\0'; text++) {
         const char lower = (char)(*text | 0x20);
-        const unsigned digit = *text >= '0' && *text <= '9'  ? (unsigned)(*text - '0')
+        const unsigned digit = *text >= '0' && *text <= '9'   ? (unsigned)(*text - '0')
                                : lower >= 'a' && lower <= 'f' ? (unsigned)(lower - 'a') + 10
                                                               : 99;
         if (digit >= base || __builtin_mul_overflow(value, base, &value) ||
@@ -126,7 +129,8 @@ enum tr_yaml_type tr_yaml_type(const struct tr_yaml_node *node)
     if (!number_text(node->text, text)) {
         return TR_YAML_STRING;
     }
-    if (parse_int(text, &is_negative, &value) && (!is_negative || value <= (uint64_t)INT64_MAX + 1)) {
+    if (parse_int(text, &is_negative, &value) &&
+        (!is_negative || value <= (uint64_t)INT64_MAX + 1)) {
         return TR_YAML_INT;
     }
     return is_float(text) ? TR_YAML_FLOAT : TR_YAML_STRING;
@@ -151,7 +155,8 @@ bool tr_yaml_get_i64(const struct tr_yaml_node *node, int64_t *out)
     char text[NUMBER_BYTES_MAX];
     bool is_negative = false;
     uint64_t value = 0;
-    if (tr_yaml_type(node) != TR_YAML_INT || !number_text(node->text, text) || !parse_int(text, &is_negative, &value) ||
+    if (tr_yaml_type(node) != TR_YAML_INT || !number_text(node->text, text) ||
+        !parse_int(text, &is_negative, &value) ||
         value > (uint64_t)INT64_MAX + (is_negative ? 1U : 0U)) {
         return false;
     }
@@ -255,7 +260,8 @@ static void add_scalar(struct tr_buf *buf, const struct tr_yaml_node *node)
 
 static int compare_items(const void *a, const void *b)
 {
-    return tr_slice_cmp(((const struct tr_yaml_item *)a)->key->text, ((const struct tr_yaml_item *)b)->key->text);
+    return tr_slice_cmp(((const struct tr_yaml_item *)a)->key->text,
+                        ((const struct tr_yaml_item *)b)->key->text);
 }
 
 static void add_map(struct tr_buf *buf, const struct tr_yaml_node *node)

@@ -14,11 +14,14 @@ static const struct {
     const char *methods; /* between blanks */
 } groups[] = {
     { "invoke", "v1", " InvokeService " },
-    { "state", "v1", " GetState GetBulkState SaveState DeleteState DeleteBulkState ExecuteStateTransaction " },
+    { "state", "v1",
+      " GetState GetBulkState SaveState DeleteState DeleteBulkState ExecuteStateTransaction " },
     { "state", "v1alpha1", " QueryStateAlpha1 " },
     { "actors", "v1",
-      " RegisterActorTimer UnregisterActorTimer RegisterActorReminder GetActorReminder UnregisterActorReminder "
-      "UnregisterActorRemindersByType ListActorReminders GetActorState ExecuteActorStateTransaction InvokeActor " },
+      " RegisterActorTimer UnregisterActorTimer RegisterActorReminder GetActorReminder "
+      "UnregisterActorReminder "
+      "UnregisterActorRemindersByType ListActorReminders GetActorState "
+      "ExecuteActorStateTransaction InvokeActor " },
     { "actors", "v1alpha1", " SubscribeActorEventsAlpha1 " },
     { "metadata", "v1", " GetMetadata SetMetadata " },
     { "shutdown", "v1", " Shutdown " },
@@ -27,8 +30,8 @@ static const struct {
       " ScheduleJobAlpha1 DeleteJobAlpha1 GetJobAlpha1 DeleteJobsByPrefixAlpha1 ListJobsAlpha1 " },
 };
 
-static bool http_rule_matches(const struct tr_conf_api_rule *rule, const char *version, const char *group,
-                              const char *path)
+static bool http_rule_matches(const struct tr_conf_api_rule *rule, const char *version,
+                              const char *group, const char *path)
 {
     struct tr_buf wanted = { 0 };
     struct tr_buf given = { 0 };
@@ -41,8 +44,8 @@ static bool http_rule_matches(const struct tr_conf_api_rule *rule, const char *v
     return matches;
 }
 
-bool tr_configuration_allows_http(const struct tr_configuration *configuration, const char *version, const char *group,
-                                  const char *path)
+bool tr_configuration_allows_http(const struct tr_configuration *configuration, const char *version,
+                                  const char *group, const char *path)
 {
     for (size_t i = 0; i < configuration->api_denied.len; i++) {
         const struct tr_conf_api_rule *rule = &configuration->api_denied.items[i];
@@ -69,14 +72,16 @@ bool tr_configuration_allows_http(const struct tr_configuration *configuration, 
 static bool grpc_rule_matches(const struct tr_conf_api_rule *rule, const char *method)
 {
     for (size_t i = 0; i < TR_ARRAY_LEN(groups); i++) {
-        if (strcmp(rule->name, groups[i].name) == 0 && strcmp(rule->version, groups[i].version) == 0) {
+        if (strcmp(rule->name, groups[i].name) == 0 &&
+            strcmp(rule->version, groups[i].version) == 0) {
             return strstr(groups[i].methods, method) != NULL;
         }
     }
     return false;
 }
 
-bool tr_configuration_allows_grpc(const struct tr_configuration *configuration, struct tr_slice method)
+bool tr_configuration_allows_grpc(const struct tr_configuration *configuration,
+                                  struct tr_slice method)
 {
     static const char package[] = "/dapr.proto.runtime.";
     static const char service[] = "/dapr.proto.runtime.v1.Dapr/";
@@ -84,8 +89,9 @@ bool tr_configuration_allows_grpc(const struct tr_configuration *configuration, 
     if (!tr_slice_starts(method, tr_slice_str(package))) {
         return true;
     }
-    const struct tr_slice name =
-        tr_slice_starts(method, tr_slice_str(service)) ? tr_slice_skip(method, sizeof(service) - 1) : method;
+    const struct tr_slice name = tr_slice_starts(method, tr_slice_str(service))
+                                     ? tr_slice_skip(method, sizeof(service) - 1)
+                                     : method;
     /* A name that does not fit is none of ours, so no rule names it. */
     const int len = snprintf(word, sizeof(word), " %.*s ", TR_SLICE_ARG(name));
     const bool fits = len > 0 && (size_t)len < sizeof(word);

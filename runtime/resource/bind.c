@@ -12,7 +12,8 @@ struct list {
     size_t len;
 };
 _Static_assert(sizeof(struct list) == sizeof(struct tr_conf_texts), "lists look alike");
-_Static_assert(offsetof(struct list, len) == offsetof(struct tr_conf_texts, len), "lists look alike");
+_Static_assert(offsetof(struct list, len) == offsetof(struct tr_conf_texts, len),
+               "lists look alike");
 
 static void *at(void *object, const struct bind_field *field)
 {
@@ -125,7 +126,8 @@ static void field_fini(const struct bind_field *field, void *place)
 static bool is_second_name(const struct bind *bind, size_t row)
 {
     for (size_t i = 0; i < row; i++) {
-        if (bind->fields[i].offset == bind->fields[row].offset && bind->fields[i].sub == bind->fields[row].sub &&
+        if (bind->fields[i].offset == bind->fields[row].offset &&
+            bind->fields[i].sub == bind->fields[row].sub &&
             bind->fields[i].type == bind->fields[row].type) {
             return true;
         }
@@ -164,7 +166,8 @@ const struct tr_yaml_node *bind_find(const struct tr_yaml_node *map, const char 
     return NULL;
 }
 
-static enum tr_code wrong(const struct tr_yaml_node *node, const char *path, const char *what, struct tr_err *err)
+static enum tr_code wrong(const struct tr_yaml_node *node, const char *path, const char *what,
+                          struct tr_err *err)
 {
     return tr_err_set(err, TR_INVALID, "line %u: %s must be %s", node->line, path, what);
 }
@@ -195,20 +198,22 @@ static void set_text(char **place, char *text)
 }
 
 /* Memory for the items of a list, which must be one. */
-static enum tr_code list_begin(const struct tr_yaml_node *node, const char *path, size_t item_bytes, void **out_items,
-                               struct tr_err *err)
+static enum tr_code list_begin(const struct tr_yaml_node *node, const char *path, size_t item_bytes,
+                               void **out_items, struct tr_err *err)
 {
     if (node->kind != TR_YAML_LIST) {
         return wrong(node, path, "a list", err);
     }
     if (node->items_len > BIND_ITEMS_MAX) {
-        return tr_err_set(err, TR_LIMIT, "line %u: %s has more than %u items", node->line, path, BIND_ITEMS_MAX);
+        return tr_err_set(err, TR_LIMIT, "line %u: %s has more than %u items", node->line, path,
+                          BIND_ITEMS_MAX);
     }
     *out_items = tr_xzalloc(node->items_len * item_bytes);
     return TR_OK;
 }
 
-static enum tr_code decode_texts(const struct tr_yaml_node *node, const char *path, void *place, struct tr_err *err)
+static enum tr_code decode_texts(const struct tr_yaml_node *node, const char *path, void *place,
+                                 struct tr_err *err)
 {
     void *memory = NULL;
     const enum tr_code rc = list_begin(node, path, sizeof(char *), &memory, err);
@@ -228,7 +233,8 @@ static enum tr_code decode_texts(const struct tr_yaml_node *node, const char *pa
     return TR_OK;
 }
 
-static enum tr_code decode_numbers(const struct tr_yaml_node *node, const char *path, void *place, struct tr_err *err)
+static enum tr_code decode_numbers(const struct tr_yaml_node *node, const char *path, void *place,
+                                   struct tr_err *err)
 {
     void *memory = NULL;
     const enum tr_code rc = list_begin(node, path, sizeof(int64_t), &memory, err);
@@ -247,7 +253,8 @@ static enum tr_code decode_numbers(const struct tr_yaml_node *node, const char *
     return TR_OK;
 }
 
-static enum tr_code decode_pairs(const struct tr_yaml_node *node, const char *path, void *place, struct tr_err *err)
+static enum tr_code decode_pairs(const struct tr_yaml_node *node, const char *path, void *place,
+                                 struct tr_err *err)
 {
     if (node->kind != TR_YAML_MAP || node->items_len > BIND_ITEMS_MAX) {
         return wrong(node, path, "a map", err);
@@ -258,7 +265,8 @@ static enum tr_code decode_pairs(const struct tr_yaml_node *node, const char *pa
             pairs_free((struct list){ items, i });
             return wrong(node->items[i].value, path, "a map of texts", err);
         }
-        items[i] = (struct tr_conf_pair){ tr_xstrdup(node->items[i].key->text), scalar_text(node->items[i].value) };
+        items[i] = (struct tr_conf_pair){ tr_xstrdup(node->items[i].key->text),
+                                          scalar_text(node->items[i].value) };
     }
     pairs_free(list_read(place));
     list_write(place, items, node->items_len);
@@ -279,7 +287,8 @@ static bool decode_header(const struct tr_yaml_node *node, struct tr_conf_pair *
     }
     const struct tr_yaml_node *name = bind_find(node, "name");
     const struct tr_yaml_node *value = bind_find(node, "value");
-    if (name == NULL || name->kind != TR_YAML_SCALAR || (value != NULL && value->kind != TR_YAML_SCALAR)) {
+    if (name == NULL || name->kind != TR_YAML_SCALAR ||
+        (value != NULL && value->kind != TR_YAML_SCALAR)) {
         return false;
     }
     out->name = scalar_text(name);
@@ -287,7 +296,8 @@ static bool decode_header(const struct tr_yaml_node *node, struct tr_conf_pair *
     return true;
 }
 
-static enum tr_code decode_headers(const struct tr_yaml_node *node, const char *path, void *place, struct tr_err *err)
+static enum tr_code decode_headers(const struct tr_yaml_node *node, const char *path, void *place,
+                                   struct tr_err *err)
 {
     void *memory = NULL;
     const enum tr_code rc = list_begin(node, path, sizeof(struct tr_conf_pair), &memory, err);
@@ -306,8 +316,8 @@ static enum tr_code decode_headers(const struct tr_yaml_node *node, const char *
     return TR_OK;
 }
 
-static enum tr_code decode_structs(const struct bind *bind, const struct tr_yaml_node *node, const char *path,
-                                   void *place, struct tr_err *err)
+static enum tr_code decode_structs(const struct bind *bind, const struct tr_yaml_node *node,
+                                   const char *path, void *place, struct tr_err *err)
 {
     void *items = NULL;
     enum tr_code rc = list_begin(node, path, bind->item_bytes, &items, err);
@@ -328,12 +338,14 @@ static enum tr_code decode_structs(const struct bind *bind, const struct tr_yaml
     return TR_OK;
 }
 
-static enum tr_code decode_truth(const struct tr_yaml_node *node, const char *path, bool *out, struct tr_err *err)
+static enum tr_code decode_truth(const struct tr_yaml_node *node, const char *path, bool *out,
+                                 struct tr_err *err)
 {
     return tr_yaml_get_bool(node, out) ? TR_OK : wrong(node, path, "true or false", err);
 }
 
-static enum tr_code decode_duration(const struct tr_yaml_node *node, const char *path, int64_t *out, struct tr_err *err)
+static enum tr_code decode_duration(const struct tr_yaml_node *node, const char *path, int64_t *out,
+                                    struct tr_err *err)
 {
     if (node->kind != TR_YAML_SCALAR) {
         return wrong(node, path, "a duration", err);
@@ -344,8 +356,8 @@ static enum tr_code decode_duration(const struct tr_yaml_node *node, const char 
     return TR_OK;
 }
 
-static enum tr_code decode_field(const struct bind_field *field, const struct tr_yaml_node *node, const char *path,
-                                 void *place, struct tr_err *err)
+static enum tr_code decode_field(const struct bind_field *field, const struct tr_yaml_node *node,
+                                 const char *path, void *place, struct tr_err *err)
 {
     bool truth = false;
     enum tr_code rc = TR_OK;
@@ -386,8 +398,8 @@ static enum tr_code decode_field(const struct bind_field *field, const struct tr
 }
 
 /* Recursion is as deep as the tables are. */
-enum tr_code bind_decode(const struct bind *bind, const struct tr_yaml_node *node, const char *path, void *object,
-                         struct tr_err *err)
+enum tr_code bind_decode(const struct bind *bind, const struct tr_yaml_node *node, const char *path,
+                         void *object, struct tr_err *err)
 {
     if (tr_yaml_is_null(node)) {
         return TR_OK;
@@ -403,7 +415,8 @@ enum tr_code bind_decode(const struct bind *bind, const struct tr_yaml_node *nod
         }
         struct tr_buf inner = { 0 };
         tr_buf_addf(&inner, "%s%s%s", path, path[0] != '\0' ? "." : "", field->name);
-        const enum tr_code rc = decode_field(field, value, tr_buf_cstr(&inner), at(object, field), err);
+        const enum tr_code rc =
+            decode_field(field, value, tr_buf_cstr(&inner), at(object, field), err);
         tr_buf_fini(&inner);
         if (rc != TR_OK) {
             return rc;

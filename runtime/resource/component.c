@@ -19,27 +19,41 @@ struct form {
 };
 
 static const struct bind_field secret_rows[] = {
-    { .name = "name", .type = BIND_TEXT, .offset = offsetof(struct tr_component_setting, secret_name) },
-    { .name = "key", .type = BIND_TEXT, .offset = offsetof(struct tr_component_setting, secret_key) },
+    { .name = "name",
+      .type = BIND_TEXT,
+      .offset = offsetof(struct tr_component_setting, secret_name) },
+    { .name = "key",
+      .type = BIND_TEXT,
+      .offset = offsetof(struct tr_component_setting, secret_key) },
 };
 static const struct bind secret = { secret_rows, TR_ARRAY_LEN(secret_rows), 0 };
 static const struct bind_field setting_rows[] = {
     { .name = "name", .type = BIND_TEXT, .offset = offsetof(struct tr_component_setting, name) },
     { .name = "value", .type = BIND_JSON, .offset = offsetof(struct tr_component_setting, value) },
-    { .name = "envRef", .type = BIND_TEXT, .offset = offsetof(struct tr_component_setting, env_ref) },
+    { .name = "envRef",
+      .type = BIND_TEXT,
+      .offset = offsetof(struct tr_component_setting, env_ref) },
     { .name = "secretKeyRef", .type = BIND_STRUCT, .offset = 0, .sub = &secret },
 };
-static const struct bind setting = { setting_rows, TR_ARRAY_LEN(setting_rows), sizeof(struct tr_component_setting) };
+static const struct bind setting = { setting_rows, TR_ARRAY_LEN(setting_rows),
+                                     sizeof(struct tr_component_setting) };
 static const struct bind_field spec_rows[] = {
     { .name = "type", .type = BIND_TEXT, .offset = offsetof(struct form, spec.type) },
     { .name = "version", .type = BIND_TEXT, .offset = offsetof(struct form, spec.version) },
-    { .name = "ignoreErrors", .type = BIND_BOOL, .offset = offsetof(struct form, spec.ignore_errors) },
+    { .name = "ignoreErrors",
+      .type = BIND_BOOL,
+      .offset = offsetof(struct form, spec.ignore_errors) },
     { .name = "initTimeout", .type = BIND_TEXT, .offset = offsetof(struct form, init_timeout) },
-    { .name = "metadata", .type = BIND_LIST, .offset = offsetof(struct form, settings), .sub = &setting },
+    { .name = "metadata",
+      .type = BIND_LIST,
+      .offset = offsetof(struct form, settings),
+      .sub = &setting },
 };
 static const struct bind spec_bind = { spec_rows, TR_ARRAY_LEN(spec_rows), 0 };
 static const struct bind_field auth_rows[] = {
-    { .name = "secretStore", .type = BIND_TEXT, .offset = offsetof(struct form, spec.secret_store) },
+    { .name = "secretStore",
+      .type = BIND_TEXT,
+      .offset = offsetof(struct form, spec.secret_store) },
 };
 static const struct bind auth_bind = { auth_rows, TR_ARRAY_LEN(auth_rows), 0 };
 
@@ -47,7 +61,8 @@ static const struct bind auth_bind = { auth_rows, TR_ARRAY_LEN(auth_rows), 0 };
 static void mark_values(struct form *form, const struct tr_yaml_node *list)
 {
     for (size_t i = 0; i < form->settings.len; i++) {
-        form->settings.items[i].has_value = !tr_yaml_is_null(bind_find(list->items[i].value, "value"));
+        form->settings.items[i].has_value =
+            !tr_yaml_is_null(bind_find(list->items[i].value, "value"));
     }
 }
 
@@ -62,7 +77,8 @@ static uint64_t init_timeout_ms(const char *text)
     return tr_duration_ms_up(ns);
 }
 
-enum tr_code component_spec_new(const struct tr_yaml_node *root, struct tr_component_spec **out_spec, struct tr_err *err)
+enum tr_code component_spec_new(const struct tr_yaml_node *root,
+                                struct tr_component_spec **out_spec, struct tr_err *err)
 {
     struct form form = { 0 };
     const struct tr_yaml_node *spec = bind_find(root, "spec");
@@ -101,7 +117,8 @@ void component_spec_free(struct tr_component_spec **spec)
     *spec = NULL;
 }
 
-const struct tr_component_setting *tr_component_setting(const struct tr_component_spec *spec, const char *name)
+const struct tr_component_setting *tr_component_setting(const struct tr_component_spec *spec,
+                                                        const char *name)
 {
     for (size_t i = 0; i < spec->settings_len; i++) {
         if (tr_slice_eq_nocase(tr_slice_str(spec->settings[i].name), tr_slice_str(name))) {
@@ -163,7 +180,8 @@ static bool may_read_env(const char *name, tr_env_fn env)
     const struct tr_slice upper = tr_buf_slice(&upper_buf);
     const char *keys = env("DAPR_ENV_KEYS");
     bool may = upper.len > 0 && !tr_slice_eq_str(upper, "APP_API_TOKEN") &&
-               !tr_slice_starts(upper, TR_SLICE_LIT("DAPR_")) && tr_slice_find(upper, ' ') == upper.len;
+               !tr_slice_starts(upper, TR_SLICE_LIT("DAPR_")) &&
+               tr_slice_find(upper, ' ') == upper.len;
     if (may && keys != NULL && keys[0] != '\0') {
         may = has_word(tr_slice_str(keys), upper);
     }
@@ -171,7 +189,8 @@ static bool may_read_env(const char *name, tr_env_fn env)
     return may;
 }
 
-void tr_component_resolve_env(struct tr_resource *component, tr_env_fn env, const struct tr_log *log)
+void tr_component_resolve_env(struct tr_resource *component, tr_env_fn env,
+                              const struct tr_log *log)
 {
     tr_assert(component->component != NULL);
     for (size_t i = 0; i < component->component->settings_len; i++) {
@@ -198,8 +217,8 @@ bool tr_component_needs_secret(const struct tr_component_spec *spec)
     return false;
 }
 
-void tr_component_set_secret(struct tr_component_spec *spec, struct tr_slice secret_name, struct tr_slice key,
-                             struct tr_slice value)
+void tr_component_set_secret(struct tr_component_spec *spec, struct tr_slice secret_name,
+                             struct tr_slice key, struct tr_slice value)
 {
     for (size_t i = 0; i < spec->settings_len; i++) {
         struct tr_component_setting *one = &spec->settings[i];
@@ -212,7 +231,8 @@ void tr_component_set_secret(struct tr_component_spec *spec, struct tr_slice sec
 }
 
 /* Append what stands in for the word at the start of `rest`; returns its bytes, 0 if there is no word. */
-static size_t add_word(struct tr_buf *out, struct tr_slice rest, const struct tr_component_words *words)
+static size_t add_word(struct tr_buf *out, struct tr_slice rest,
+                       const struct tr_component_words *words)
 {
     if (tr_slice_starts(rest, TR_SLICE_LIT("{uuid}"))) {
         char uuid[TR_UUID_LEN + 1];
@@ -257,17 +277,20 @@ static void substitute(struct tr_component_setting *one, const struct tr_compone
 }
 
 /* Source: Dapr pkg/runtime/meta/meta.go, convertItemsToProps. */
-enum tr_code tr_component_substitute(struct tr_component_spec *spec, const struct tr_component_words *words,
-                                     struct tr_err *err)
+enum tr_code tr_component_substitute(struct tr_component_spec *spec,
+                                     const struct tr_component_words *words, struct tr_err *err)
 {
     for (size_t i = 0; i < spec->settings_len; i++) {
         struct tr_component_setting *one = &spec->settings[i];
         if (!one->has_value) {
             continue;
         }
-        if (strstr(one->value, "{podName}") != NULL && (words->pod_name == NULL || words->pod_name[0] == '\0')) {
-            return tr_err_set(err, TR_INVALID,
-                              "failed to parse metadata: property %s refers to {podName} but podName is not set", one->name);
+        if (strstr(one->value, "{podName}") != NULL &&
+            (words->pod_name == NULL || words->pod_name[0] == '\0')) {
+            return tr_err_set(
+                err, TR_INVALID,
+                "failed to parse metadata: property %s refers to {podName} but podName is not set",
+                one->name);
         }
         substitute(one, words);
     }

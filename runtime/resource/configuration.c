@@ -6,10 +6,18 @@
 #include "runtime/resource/bind_int.h"
 #include "runtime/resource/file_int.h"
 
-#define FIELD(text, kind, object, member) { .name = (text), .type = (kind), .offset = offsetof(object, member) }
+#define FIELD(text, kind, object, member)                                                          \
+    {                                                                                              \
+        .name = (text), .type = (kind), .offset = offsetof(object, member)                         \
+    }
 #define GROUP(text, kind, object, member, table)                                                   \
-    { .name = (text), .type = (kind), .offset = offsetof(object, member), .sub = &(table) }
-#define TABLE(rows, bytes) { .fields = (rows), .fields_len = TR_ARRAY_LEN(rows), .item_bytes = (bytes) }
+    {                                                                                              \
+        .name = (text), .type = (kind), .offset = offsetof(object, member), .sub = &(table)        \
+    }
+#define TABLE(rows, bytes)                                                                         \
+    {                                                                                              \
+        .fields = (rows), .fields_len = TR_ARRAY_LEN(rows), .item_bytes = (bytes)                  \
+    }
 
 /* Tracing. */
 static const struct bind_field zipkin_rows[] = {
@@ -190,8 +198,8 @@ void tr_configuration_fini(struct tr_configuration *configuration)
     bind_fini(&spec, configuration);
 }
 
-static enum tr_code decode_document(struct tr_configuration *configuration, const struct tr_yaml_node *root,
-                                    struct tr_err *err)
+static enum tr_code decode_document(struct tr_configuration *configuration,
+                                    const struct tr_yaml_node *root, struct tr_err *err)
 {
     if (tr_yaml_is_null(root)) {
         return TR_OK;
@@ -202,8 +210,8 @@ static enum tr_code decode_document(struct tr_configuration *configuration, cons
     return bind_decode(&spec, bind_find(root, "spec"), "spec", configuration, err);
 }
 
-enum tr_code tr_configuration_decode(struct tr_configuration *configuration, struct tr_slice text, const char *origin,
-                                     struct tr_err *err)
+enum tr_code tr_configuration_decode(struct tr_configuration *configuration, struct tr_slice text,
+                                     const char *origin, struct tr_err *err)
 {
     struct tr_slice document;
     unsigned line = 1;
@@ -211,7 +219,8 @@ enum tr_code tr_configuration_decode(struct tr_configuration *configuration, str
     enum tr_code rc = TR_OK;
     bool is_done = false;
     /* Documents behind the first one that holds something are not looked at, and may be no YAML at all. */
-    while (rc == TR_OK && !is_done && tr_resource_next_document(&text, &line, &document, &first_line)) {
+    while (rc == TR_OK && !is_done &&
+           tr_resource_next_document(&text, &line, &document, &first_line)) {
         struct tr_yaml yaml;
         rc = tr_yaml_parse(document, first_line, &yaml, err);
         if (rc != TR_OK) {
@@ -226,8 +235,8 @@ enum tr_code tr_configuration_decode(struct tr_configuration *configuration, str
     return rc == TR_OK ? TR_OK : tr_err_wrap(err, "%s", origin);
 }
 
-enum tr_code tr_configuration_load(struct tr_configuration *configuration, const char *path, tr_env_fn env,
-                                   struct tr_err *err)
+enum tr_code tr_configuration_load(struct tr_configuration *configuration, const char *path,
+                                   tr_env_fn env, struct tr_err *err)
 {
     struct tr_buf raw = { 0 };
     struct tr_buf text = { 0 };
@@ -249,17 +258,21 @@ static bool is_access(const char *text)
 }
 
 /* Source: Dapr pkg/config/configuration.go, sortAndValidateSecretsConfiguration. */
-enum tr_code tr_configuration_check(const struct tr_configuration *configuration, struct tr_err *err)
+enum tr_code tr_configuration_check(const struct tr_configuration *configuration,
+                                    struct tr_err *err)
 {
     for (size_t i = 0; i < configuration->secret_scopes.len; i++) {
         const struct tr_conf_secret_scope *one = &configuration->secret_scopes.items[i];
         for (size_t j = 0; j < i; j++) {
             if (strcmp(one->store_name, configuration->secret_scopes.items[j].store_name) == 0) {
-                return tr_err_set(err, TR_INVALID, "%s storeName is repeated in secrets configuration", one->store_name);
+                return tr_err_set(err, TR_INVALID,
+                                  "%s storeName is repeated in secrets configuration",
+                                  one->store_name);
             }
         }
         if (!is_access(one->default_access)) {
-            return tr_err_set(err, TR_INVALID, "defaultAccess %s can be either allow or deny", one->default_access);
+            return tr_err_set(err, TR_INVALID, "defaultAccess %s can be either allow or deny",
+                              one->default_access);
         }
     }
     return TR_OK;
@@ -277,8 +290,8 @@ bool tr_configuration_has_feature(const struct tr_configuration *configuration, 
 }
 
 /* Source: Dapr pkg/config/configuration.go, ComponentTypeAllowed: entries with more than one slash are passed over. */
-bool tr_configuration_denies_component(const struct tr_configuration *configuration, const char *type,
-                                       const char *version)
+bool tr_configuration_denies_component(const struct tr_configuration *configuration,
+                                       const char *type, const char *version)
 {
     if (configuration->components_denied.len == 0) {
         return false;

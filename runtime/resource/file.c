@@ -32,7 +32,8 @@ static enum tr_code read_all(int fd, const char *path, struct tr_buf *out, struc
         }
         out->len += len > 0 ? (size_t)len : 0;
         if (out->len - before > TR_RESOURCE_FILE_BYTES) {
-            return tr_err_set(err, TR_LIMIT, "file '%s' has more than %u bytes", path, TR_RESOURCE_FILE_BYTES);
+            return tr_err_set(err, TR_LIMIT, "file '%s' has more than %u bytes", path,
+                              TR_RESOURCE_FILE_BYTES);
         }
     }
 }
@@ -62,7 +63,8 @@ void file_names_fini(struct file_names *names)
     *names = (struct file_names){ 0 };
 }
 
-static enum tr_code list_open(DIR *dir, const char *folder, struct file_names *names, struct tr_err *err)
+static enum tr_code list_open(DIR *dir, const char *folder, struct file_names *names,
+                              struct tr_err *err)
 {
     for (;;) {
         errno = 0;
@@ -75,7 +77,8 @@ static enum tr_code list_open(DIR *dir, const char *folder, struct file_names *n
             continue; /* a folder, or gone meanwhile */
         }
         if (names->len == TR_RESOURCE_FILES_MAX) {
-            return tr_err_set(err, TR_LIMIT, "folder '%s' has more than %u files", folder, TR_RESOURCE_FILES_MAX);
+            return tr_err_set(err, TR_LIMIT, "folder '%s' has more than %u files", folder,
+                              TR_RESOURCE_FILES_MAX);
         }
         names->items = tr_xrealloc((void *)names->items, (names->len + 1) * sizeof(char *));
         names->items[names->len++] = tr_xstrdup(tr_slice_str(entry->d_name));

@@ -13,8 +13,8 @@
 struct load {
     const struct tr_resource_options *options;
     struct tr_resources found;
-    struct tr_map taken;         /* kind and name: the log name of who has it, borrowed from `found` */
-    struct tr_buf duplicates;    /* one line each */
+    struct tr_map taken;      /* kind and name: the log name of who has it, borrowed from `found` */
+    struct tr_buf duplicates; /* one line each */
     struct tr_err *err;
 };
 
@@ -28,8 +28,8 @@ static bool is_yaml(const char *name)
 static bool is_other_namespace(const struct load *load, const struct tr_resource *resource)
 {
     const char *own = load->options->name_space;
-    return resource->kind != TR_RESOURCE_RESILIENCY && own != NULL && own[0] != '\0' && resource->name_space[0] != '\0' &&
-           strcmp(own, resource->name_space) != 0;
+    return resource->kind != TR_RESOURCE_RESILIENCY && own != NULL && own[0] != '\0' &&
+           resource->name_space[0] != '\0' && strcmp(own, resource->name_space) != 0;
 }
 
 /* Several Resiliency resources of a name are merged by their user, so theirs is never taken. */
@@ -41,7 +41,8 @@ static bool is_duplicate(struct load *load, const struct tr_resource *resource, 
         return false;
     }
     tr_buf_addf(&load->duplicates, "%sduplicate definition of %s name %s with existing %s",
-                load->duplicates.len > 0 ? "\n" : "", tr_resource_kind_name(resource->kind), resource->log_name, existing);
+                load->duplicates.len > 0 ? "\n" : "", tr_resource_kind_name(resource->kind),
+                resource->log_name, existing);
     return true;
 }
 
@@ -58,23 +59,25 @@ static enum tr_code take(struct load *load, struct tr_resource *resource)
         rc = tr_err_set(load->err, TR_LIMIT, "more than %u resources", TR_RESOURCES_MAX);
     } else {
         (void)tr_map_put(&load->taken, tr_buf_slice(&key), resource->log_name);
-        load->found.items = tr_xrealloc(load->found.items, (load->found.len + 1) * sizeof(*resource));
+        load->found.items =
+            tr_xrealloc(load->found.items, (load->found.len + 1) * sizeof(*resource));
         load->found.items[load->found.len++] = *resource;
     }
     tr_buf_fini(&key);
     return rc;
 }
 
-static enum tr_code read_document(struct load *load, const char *path, unsigned number, struct tr_slice text,
-                                  unsigned first_line)
+static enum tr_code read_document(struct load *load, const char *path, unsigned number,
+                                  struct tr_slice text, unsigned first_line)
 {
     struct tr_resource resource;
     struct tr_err fault;
     bool is_known = false;
     if (tr_resource_parse(text, first_line, &is_known, &resource, &fault) != TR_OK) {
         tr_log_text(load->options->log, TR_LOG_WARN,
-                    "daprd load Component error when parsing manifests yaml resource in %s: document %u: %s", path, number,
-                    fault.msg);
+                    "daprd load Component error when parsing manifests yaml resource in %s: "
+                    "document %u: %s",
+                    path, number, fault.msg);
         return TR_OK;
     }
     if (!is_known) {
@@ -93,7 +96,8 @@ static enum tr_code read_file(struct load *load, const char *path)
     struct tr_buf text = { 0 };
     struct tr_err fault;
     if (file_read(path, &text, &fault) != TR_OK) {
-        tr_log_text(load->options->log, TR_LOG_WARN, "daprd load Component error when reading file %s: %s", path, fault.msg);
+        tr_log_text(load->options->log, TR_LOG_WARN,
+                    "daprd load Component error when reading file %s: %s", path, fault.msg);
         tr_buf_fini(&text);
         return TR_OK;
     }
@@ -102,7 +106,8 @@ static enum tr_code read_file(struct load *load, const char *path)
     unsigned line = 1;
     unsigned first_line = 1;
     enum tr_code rc = TR_OK;
-    for (unsigned number = 1; rc == TR_OK && tr_resource_next_document(&rest, &line, &document, &first_line); number++) {
+    for (unsigned number = 1;
+         rc == TR_OK && tr_resource_next_document(&rest, &line, &document, &first_line); number++) {
         rc = read_document(load, path, number, document, first_line);
     }
     tr_buf_fini(&text);
@@ -119,7 +124,8 @@ static enum tr_code read_folder(struct load *load, const char *folder)
     for (size_t i = 0; i < names.len && rc == TR_OK; i++) {
         if (!is_yaml(names.items[i])) {
             tr_log_text(load->options->log, TR_LOG_WARN,
-                        "A non-YAML Component file %s was detected, it will not be loaded", names.items[i]);
+                        "A non-YAML Component file %s was detected, it will not be loaded",
+                        names.items[i]);
             continue;
         }
         struct tr_buf path = { 0 };
@@ -131,8 +137,8 @@ static enum tr_code read_folder(struct load *load, const char *folder)
     return rc;
 }
 
-enum tr_code tr_resources_load(const struct tr_resource_options *options, struct tr_resources *out_resources,
-                               struct tr_err *err)
+enum tr_code tr_resources_load(const struct tr_resource_options *options,
+                               struct tr_resources *out_resources, struct tr_err *err)
 {
     struct load load = { .options = options, .err = err };
     enum tr_code rc = TR_OK;
@@ -161,8 +167,8 @@ void tr_resources_fini(struct tr_resources *resources)
     *resources = (struct tr_resources){ 0 };
 }
 
-const struct tr_resource *tr_resources_find(const struct tr_resources *resources, enum tr_resource_kind kind,
-                                            struct tr_slice name)
+const struct tr_resource *tr_resources_find(const struct tr_resources *resources,
+                                            enum tr_resource_kind kind, struct tr_slice name)
 {
     for (size_t i = 0; i < resources->len; i++) {
         if (resources->items[i].kind == kind && tr_slice_eq_str(name, resources->items[i].name)) {

@@ -29,7 +29,8 @@ static unsigned count_lines(struct tr_slice text)
 }
 
 /* Source: Dapr pkg/internal/loader/disk, splitYamlDoc. */
-bool tr_resource_next_document(struct tr_slice *rest, unsigned *line, struct tr_slice *out_text, unsigned *out_first_line)
+bool tr_resource_next_document(struct tr_slice *rest, unsigned *line, struct tr_slice *out_text,
+                               unsigned *out_first_line)
 {
     if (rest->ptr == NULL) {
         return false;
@@ -68,7 +69,8 @@ static bool find_kind(const struct tr_yaml_node *root, enum tr_resource_kind *ou
     for (unsigned kind = 0; kind < TR_RESOURCE_KINDS_LEN; kind++) {
         if (tr_slice_eq_str(written, tr_resource_kind_name((enum tr_resource_kind)kind))) {
             *out_kind = (enum tr_resource_kind)kind;
-            return kind == TR_RESOURCE_RESILIENCY || tr_slice_eq_str(scalar_at(root, "apiVersion"), API_VERSION);
+            return kind == TR_RESOURCE_RESILIENCY ||
+                   tr_slice_eq_str(scalar_at(root, "apiVersion"), API_VERSION);
         }
     }
     return false;
@@ -99,10 +101,13 @@ static enum tr_code check_scopes(const struct tr_yaml_node *scopes, struct tr_er
     for (size_t i = 0; is_fine && i < scopes->items_len; i++) {
         is_fine = scopes->items[i].value->kind == TR_YAML_SCALAR;
     }
-    return is_fine ? TR_OK : tr_err_set(err, TR_INVALID, "line %u: scopes must be a list of app ids", scopes->line);
+    return is_fine ? TR_OK
+                   : tr_err_set(err, TR_INVALID, "line %u: scopes must be a list of app ids",
+                                scopes->line);
 }
 
-static enum tr_code read_head(struct tr_resource *resource, const struct tr_yaml_node *root, struct tr_err *err)
+static enum tr_code read_head(struct tr_resource *resource, const struct tr_yaml_node *root,
+                              struct tr_err *err)
 {
     const struct tr_yaml_node *metadata = bind_find(root, "metadata");
     const struct tr_slice name = scalar_at(metadata, "name");
@@ -119,7 +124,8 @@ static enum tr_code read_head(struct tr_resource *resource, const struct tr_yaml
     if (tr_yaml_is_null(resource->scopes)) {
         resource->scopes = NULL;
     }
-    if (resource->spec != NULL && !tr_yaml_is_null(resource->spec) && resource->spec->kind != TR_YAML_MAP) {
+    if (resource->spec != NULL && !tr_yaml_is_null(resource->spec) &&
+        resource->spec->kind != TR_YAML_MAP) {
         return tr_err_set(err, TR_INVALID, "line %u: spec must be a map", resource->spec->line);
     }
     return check_scopes(resource->scopes, err);
@@ -137,7 +143,8 @@ static void set_log_name(struct tr_resource *resource, const char *detail, const
 }
 
 /* What a kind asks of its spec. */
-static enum tr_code read_spec(struct tr_resource *resource, const struct tr_yaml_node *root, struct tr_err *err)
+static enum tr_code read_spec(struct tr_resource *resource, const struct tr_yaml_node *root,
+                              struct tr_err *err)
 {
     enum tr_code rc = TR_OK;
     switch (resource->kind) {
@@ -174,7 +181,8 @@ enum tr_code tr_resource_parse(struct tr_slice text, unsigned first_line, bool *
     if (rc != TR_OK) {
         return rc;
     }
-    const struct tr_yaml_node *root = resource.yaml.documents_len > 0 ? resource.yaml.documents[0] : NULL;
+    const struct tr_yaml_node *root =
+        resource.yaml.documents_len > 0 ? resource.yaml.documents[0] : NULL;
     if (!tr_yaml_is_null(root) && root->kind != TR_YAML_MAP) {
         rc = tr_err_set(err, TR_INVALID, "line %u: the document must be a map", root->line);
         tr_resource_fini(&resource);

@@ -21,7 +21,8 @@ static void use_component(struct tr_resource *resource)
     if (tr_component_substitute(resource->component, &words, &err) != TR_OK) {
         return;
     }
-    tr_component_set_secret(resource->component, TR_SLICE_LIT("s"), TR_SLICE_LIT("s"), TR_SLICE_LIT("v"));
+    tr_component_set_secret(resource->component, TR_SLICE_LIT("s"), TR_SLICE_LIT("s"),
+                            TR_SLICE_LIT("v"));
 }
 
 static void read_resources(struct tr_slice rest)
@@ -56,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (tr_configuration_decode(&configuration, tr_buf_slice(&expanded), "fuzz", &err) == TR_OK) {
         (void)tr_configuration_check(&configuration, &err);
         (void)tr_configuration_denies_component(&configuration, "state.a", "v1");
-        (void)tr_configuration_allows_grpc(&configuration, TR_SLICE_LIT("/dapr.proto.runtime.v1.Dapr/GetState"));
+        (void)tr_configuration_allows_grpc(&configuration,
+                                           TR_SLICE_LIT("/dapr.proto.runtime.v1.Dapr/GetState"));
     }
     tr_configuration_fini(&configuration);
     tr_buf_fini(&expanded);

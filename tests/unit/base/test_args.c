@@ -42,7 +42,7 @@ struct args_test {
 static void parse(struct args_test *t, enum tr_args_style style, const char *const *words)
 {
     *t = (struct args_test){ .spec = { "prog", style, rows, TR_ARRAY_LEN(rows) } };
-    char *argv[16] = { (char *)(uintptr_t)"prog" };
+    char *argv[16] = { (char *)(uintptr_t) "prog" };
     int argc = 1;
     while (words[argc - 1] != NULL) {
         argv[argc] = (char *)(uintptr_t)words[argc - 1];
@@ -74,7 +74,9 @@ static void values_follow_an_equal_sign_or_a_blank(void **state)
 {
     (void)state;
     struct args_test t;
-    parse(&t, TR_ARGS_PFLAG, WORDS("--app-id", "x", "--threshold=-5", "--workers=0x10", "--timeout", "1m30s", "--app-id=y=z"));
+    parse(&t, TR_ARGS_PFLAG,
+          WORDS("--app-id", "x", "--threshold=-5", "--workers=0x10", "--timeout", "1m30s",
+                "--app-id=y=z"));
     assert_int_equal(t.rc, TR_OK);
     assert_string_equal(t.conf.id, "y=z");
     assert_int_equal(t.conf.threshold, -5);
@@ -176,17 +178,23 @@ static void mistakes_are_told_in_the_words_of_the_original(void **state)
         { TR_ARGS_PFLAG, "--=x", "bad flag syntax: --=x" },
         { TR_ARGS_PFLAG, "---x", "bad flag syntax: ---x" },
         { TR_ARGS_PFLAG, "--threshold=x",
-          "invalid argument \"x\" for \"--threshold\" flag: strconv.ParseInt: parsing \"x\": invalid syntax" },
+          "invalid argument \"x\" for \"--threshold\" flag: strconv.ParseInt: parsing \"x\": "
+          "invalid syntax" },
         { TR_ARGS_PFLAG, "--workers=-1",
-          "invalid argument \"-1\" for \"--workers\" flag: strconv.ParseUint: parsing \"-1\": invalid syntax" },
+          "invalid argument \"-1\" for \"--workers\" flag: strconv.ParseUint: parsing \"-1\": "
+          "invalid syntax" },
         { TR_ARGS_PFLAG, "--threshold=9223372036854775808",
-          "invalid argument \"9223372036854775808\" for \"--threshold\" flag: strconv.ParseInt: parsing "
+          "invalid argument \"9223372036854775808\" for \"--threshold\" flag: strconv.ParseInt: "
+          "parsing "
           "\"9223372036854775808\": value out of range" },
         { TR_ARGS_PFLAG, "--enable-mtls=yes",
-          "invalid argument \"yes\" for \"--enable-mtls\" flag: strconv.ParseBool: parsing \"yes\": invalid syntax" },
-        { TR_ARGS_PFLAG, "--timeout=5", "invalid argument \"5\" for \"--timeout\" flag: time: missing unit in duration \"5\"" },
+          "invalid argument \"yes\" for \"--enable-mtls\" flag: strconv.ParseBool: parsing "
+          "\"yes\": invalid syntax" },
+        { TR_ARGS_PFLAG, "--timeout=5",
+          "invalid argument \"5\" for \"--timeout\" flag: time: missing unit in duration \"5\"" },
         { TR_ARGS_PFLAG, "--resources-path=a\"b",
-          "invalid argument \"a\\\"b\" for \"--resources-path\" flag: extraneous or missing \" in quoted-field" },
+          "invalid argument \"a\\\"b\" for \"--resources-path\" flag: extraneous or missing \" in "
+          "quoted-field" },
     };
     for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
         struct args_test t;
@@ -221,7 +229,8 @@ static void a_deprecated_flag_works_and_is_noted(void **state)
     parse(&t, TR_ARGS_PFLAG, WORDS("--components-path=c"));
     assert_int_equal(t.rc, TR_OK);
     assert_string_equal(t.conf.old, "c");
-    assert_string_equal(tr_buf_cstr(&t.args.notes), "Flag --components-path has been deprecated, use --resources-path\n");
+    assert_string_equal(tr_buf_cstr(&t.args.notes),
+                        "Flag --components-path has been deprecated, use --resources-path\n");
     tr_args_fini(&t.args);
 }
 

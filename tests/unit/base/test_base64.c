@@ -46,7 +46,8 @@ static void known_texts_encode_and_decode(void **state)
 static void anything_else_is_refused_and_leaves_the_buffer_alone(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "Zg", "Zg=", "Zg===", "Z", "Zh==", "Zm9=", "Zm9v\n", "Zm 9", "=Zg=", "====", "Zg==Zg==", "-__-" };
+    static const char *const bad[] = { "Zg",     "Zg=",  "Zg===", "Z",    "Zh==",     "Zm9=",
+                                       "Zm9v\n", "Zm 9", "=Zg=",  "====", "Zg==Zg==", "-__-" };
     struct tr_buf buf = { 0 };
     struct tr_err err;
     tr_buf_add_str(&buf, "kept");

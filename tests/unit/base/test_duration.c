@@ -182,7 +182,8 @@ static void every_day_splits_and_joins_to_itself(void **state)
     }
 }
 
-static void assert_added(const char *from, int64_t years, int64_t months, int64_t days, const char *expected)
+static void assert_added(const char *from, int64_t years, int64_t months, int64_t days,
+                         const char *expected)
 {
     struct tr_err err;
     struct tr_date date;

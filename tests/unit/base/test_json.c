@@ -18,9 +18,22 @@ static void every_kind_of_value_is_accepted(void **state)
 {
     (void)state;
     static const char *const good[] = {
-        "null", "true", "false", "0", "-0", "-1.5e+10", "1E400", "123456789012345678901234567890", "\"\"", "[]", "{}",
-        " [ 1 , [ ] , { } , \"a\" ] \r\n\t", "{\"a\":{\"b\":[null,{\"c\":true}]},\"a\":2}",
-        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"", "\"\\ud800\"", "\"\xc2\x80 \xed\x9f\xbf \xf4\x8f\xbf\xbf\x7f\"",
+        "null",
+        "true",
+        "false",
+        "0",
+        "-0",
+        "-1.5e+10",
+        "1E400",
+        "123456789012345678901234567890",
+        "\"\"",
+        "[]",
+        "{}",
+        " [ 1 , [ ] , { } , \"a\" ] \r\n\t",
+        "{\"a\":{\"b\":[null,{\"c\":true}]},\"a\":2}",
+        "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"",
+        "\"\\ud800\"",
+        "\"\xc2\x80 \xed\x9f\xbf \xf4\x8f\xbf\xbf\x7f\"",
         "[[],[[]],{}]",
     };
     for (size_t i = 0; i < TR_ARRAY_LEN(good); i++) {
@@ -32,10 +45,51 @@ static void what_is_no_json_is_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "", " ", "nul", "True", "+1", "01", "1.", ".5", "1e", "1e+", "-", "NaN", "'a'", "\"", "\"a", "\"\\x\"",
-        "\"\\u12g4\"", "\"\\u12", "\"\t\"", "\"\\", "[", "[1,]", "[,1]", "[1 2]", "[1}", "{", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
-        "{a:1}", "{1:1}", "{\"a\":1]", "1 2", "[] x", "\xef\xbb\xbf{}", "\"\xc0\x80\"", "\"\xed\xa0\x80\"",
-        "\"\xf4\x90\x80\x80\"", "\"\xf5\x80\x80\x80\"", "\"\x80\"", "\"\xe2\x82\"", "\"\xe2", "// x\n1", "]", "\"abcdefgh\x01\"",
+        "",
+        " ",
+        "nul",
+        "True",
+        "+1",
+        "01",
+        "1.",
+        ".5",
+        "1e",
+        "1e+",
+        "-",
+        "NaN",
+        "'a'",
+        "\"",
+        "\"a",
+        "\"\\x\"",
+        "\"\\u12g4\"",
+        "\"\\u12",
+        "\"\t\"",
+        "\"\\",
+        "[",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[1}",
+        "{",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{a:1}",
+        "{1:1}",
+        "{\"a\":1]",
+        "1 2",
+        "[] x",
+        "\xef\xbb\xbf{}",
+        "\"\xc0\x80\"",
+        "\"\xed\xa0\x80\"",
+        "\"\xf4\x90\x80\x80\"",
+        "\"\xf5\x80\x80\x80\"",
+        "\"\x80\"",
+        "\"\xe2\x82\"",
+        "\"\xe2",
+        "// x\n1",
+        "]",
+        "\"abcdefgh\x01\"",
     };
     for (size_t i = 0; i < TR_ARRAY_LEN(bad); i++) {
         assert_false(is_json(tr_slice_str(bad[i])));
@@ -48,7 +102,8 @@ static void what_is_no_json_is_refused(void **state)
 static void every_cut_of_a_text_is_refused(void **state)
 {
     (void)state;
-    const struct tr_slice text = TR_SLICE_LIT("{\"key\\u0041\":[1.5e3,true,false,null,\"\xe2\x82\xac\\n\"],\"b\":{}}");
+    const struct tr_slice text =
+        TR_SLICE_LIT("{\"key\\u0041\":[1.5e3,true,false,null,\"\xe2\x82\xac\\n\"],\"b\":{}}");
     assert_true(is_json(text));
     for (size_t len = 0; len < text.len; len++) {
         /* A copy of its own, so that reading beyond the end is seen. */
@@ -105,7 +160,8 @@ static void a_walk_gives_each_element_in_its_own_text(void **state)
 {
     (void)state;
     static const char *const expected[] = { "1", "\"a,]\"", "[2, 3]", "{ \"x\" : [] }", "null" };
-    struct tr_json_iter it = tr_json_iter(TR_SLICE_LIT("[ 1 ,\"a,]\",[2, 3],{ \"x\" : [] },null ]"));
+    struct tr_json_iter it =
+        tr_json_iter(TR_SLICE_LIT("[ 1 ,\"a,]\",[2, 3],{ \"x\" : [] },null ]"));
     struct tr_slice value;
     for (size_t i = 0; i < TR_ARRAY_LEN(expected); i++) {
         assert_true(tr_json_next(&it, &value));
@@ -175,7 +231,8 @@ static void strings_are_unescaped(void **state)
     assert_string("\"\\u0000\\u007f\\u0080\\u07ff\\u0800\\uffff\"",
                   tr_slice("\0\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf", 12));
     assert_string("\"\\uD83D\\uDE00\"", TR_SLICE_LIT("\xf0\x9f\x98\x80"));
-    assert_string("\"\\ud800\\ud83d\\ude00\\udc00x\"", TR_SLICE_LIT("\xef\xbf\xbd\xf0\x9f\x98\x80\xef\xbf\xbdx"));
+    assert_string("\"\\ud800\\ud83d\\ude00\\udc00x\"",
+                  TR_SLICE_LIT("\xef\xbf\xbd\xf0\x9f\x98\x80\xef\xbf\xbdx"));
     assert_false(tr_json_str_eq(TR_SLICE_LIT("\"a\""), TR_SLICE_LIT("b")));
     struct tr_buf buf = { 0 };
     assert_false(tr_json_str_get(TR_SLICE_LIT("12"), &buf));
@@ -222,10 +279,13 @@ static void strings_are_escaped_as_go_does(void **state)
 {
     (void)state;
     struct tr_buf buf = { 0 };
-    tr_json_add_str(&buf, TR_SLICE_LIT("a\"\\\b\f\n\r\t\0\x1f\x7f<>&/ \xe2\x80\xa8\xe2\x80\xa9 \xe2\x82\xac \xff\xe2\x82"));
-    assert_string_equal(tr_buf_cstr(&buf),
-                        "\"a\\\"\\\\\\b\\f\\n\\r\\t\\u0000\\u001f\x7f\\u003c\\u003e\\u0026/ \\u2028\\u2029 \xe2\x82\xac "
-                        "\\ufffd\\ufffd\\ufffd\"");
+    tr_json_add_str(
+        &buf,
+        TR_SLICE_LIT(
+            "a\"\\\b\f\n\r\t\0\x1f\x7f<>&/ \xe2\x80\xa8\xe2\x80\xa9 \xe2\x82\xac \xff\xe2\x82"));
+    assert_string_equal(tr_buf_cstr(&buf), "\"a\\\"\\\\\\b\\f\\n\\r\\t\\u0000\\u001f\x7f\\u003c\\u0"
+                                           "03e\\u0026/ \\u2028\\u2029 \xe2\x82\xac "
+                                           "\\ufffd\\ufffd\\ufffd\"");
     assert_true(is_json(tr_buf_slice(&buf)));
     tr_buf_fini(&buf);
 }
@@ -234,8 +294,12 @@ static void compacting_keeps_blanks_in_strings_and_escapes_what_go_escapes(void 
 {
     (void)state;
     struct tr_buf buf = { 0 };
-    tr_json_add_compact(&buf, TR_SLICE_LIT(" { \"a b\" : [ 1 , \"< \\\" >\" ] ,\n\"\xe2\x80\xa9\xe2\x80\xaa\" : \"\\\\\" } "));
-    assert_string_equal(tr_buf_cstr(&buf), "{\"a b\":[1,\"\\u003c \\\" \\u003e\"],\"\\u2029\xe2\x80\xaa\":\"\\\\\"}");
+    tr_json_add_compact(
+        &buf,
+        TR_SLICE_LIT(
+            " { \"a b\" : [ 1 , \"< \\\" >\" ] ,\n\"\xe2\x80\xa9\xe2\x80\xaa\" : \"\\\\\" } "));
+    assert_string_equal(tr_buf_cstr(&buf),
+                        "{\"a b\":[1,\"\\u003c \\\" \\u003e\"],\"\\u2029\xe2\x80\xaa\":\"\\\\\"}");
     tr_buf_fini(&buf);
 }
 
@@ -262,8 +326,9 @@ static void the_writer_puts_commas_and_colons(void **state)
     tr_json_key(&out, "<c>");
     tr_json_str(&out, TR_SLICE_LIT("d"));
     tr_json_end_object(&out);
-    assert_string_equal(tr_buf_cstr(&buf), "{\"a\":-1,\"b\":[18446744073709551615,0.1,null,true,null,{},{\"x\":1}],"
-                                           "\"\\u003cc\\u003e\":\"d\"}");
+    assert_string_equal(tr_buf_cstr(&buf),
+                        "{\"a\":-1,\"b\":[18446744073709551615,0.1,null,true,null,{},{\"x\":1}],"
+                        "\"\\u003cc\\u003e\":\"d\"}");
     assert_int_equal(out.depth, 0);
     tr_buf_fini(&buf);
 }

@@ -67,8 +67,10 @@ static void a_line_has_time_level_and_message_first_and_the_rest_sorted(void **s
     struct log_test t;
     log_test_init(&t);
     tr_log_info(&t.log, "table applied", "version=%d ver2=%s", 7, "x");
-    assert_string_equal(read_all(&t), "time=\"2026-08-02T10:00:00.1234Z\" level=info msg=\"table applied\" app_id=app "
-                                      "instance=box scope=dapr.test type=log ver=1.2 ver2=x version=7\n");
+    assert_string_equal(
+        read_all(&t),
+        "time=\"2026-08-02T10:00:00.1234Z\" level=info msg=\"table applied\" app_id=app "
+        "instance=box scope=dapr.test type=log ver=1.2 ver2=x version=7\n");
     log_test_fini(&t);
 }
 
@@ -79,8 +81,9 @@ static void without_an_app_id_there_is_no_such_key(void **state)
     log_test_init(&t);
     t.sink.app_id = NULL;
     tr_log_warn(&t.log, "slow", NULL);
-    assert_string_equal(read_all(&t), "time=\"2026-08-02T10:00:00.1234Z\" level=warning msg=slow instance=box "
-                                      "scope=dapr.test type=log ver=1.2\n");
+    assert_string_equal(read_all(&t),
+                        "time=\"2026-08-02T10:00:00.1234Z\" level=warning msg=slow instance=box "
+                        "scope=dapr.test type=log ver=1.2\n");
     log_test_fini(&t);
 }
 
@@ -118,10 +121,14 @@ static void json_has_all_keys_sorted_and_integers_as_numbers(void **state)
     struct log_test t;
     log_test_init(&t);
     t.sink.json = true;
-    tr_log_info(&t.log, "a <b> & \"c\"", "code=%d size=%" PRIu64 " text=%s id=%d-%d", 200, UINT64_C(5), "7", 1, 2);
-    assert_string_equal(read_all(&t), "{\"app_id\":\"app\",\"code\":200,\"id\":\"1-2\",\"instance\":\"box\",\"level\":\"info\","
-                                      "\"msg\":\"a \\u003cb\\u003e \\u0026 \\\"c\\\"\",\"scope\":\"dapr.test\",\"size\":5,"
-                                      "\"text\":\"7\",\"time\":\"2026-08-02T10:00:00.1234Z\",\"type\":\"log\",\"ver\":\"1.2\"}\n");
+    tr_log_info(&t.log, "a <b> & \"c\"", "code=%d size=%" PRIu64 " text=%s id=%d-%d", 200,
+                UINT64_C(5), "7", 1, 2);
+    assert_string_equal(
+        read_all(&t),
+        "{\"app_id\":\"app\",\"code\":200,\"id\":\"1-2\",\"instance\":\"box\",\"level\":\"info\","
+        "\"msg\":\"a \\u003cb\\u003e \\u0026 \\\"c\\\"\",\"scope\":\"dapr.test\",\"size\":5,"
+        "\"text\":\"7\",\"time\":\"2026-08-02T10:00:00.1234Z\",\"type\":\"log\",\"ver\":\"1.2\"}"
+        "\n");
     log_test_fini(&t);
 }
 
@@ -185,7 +192,9 @@ static void dropped_lines_are_counted_and_told(void **state)
         tr_log_sink_flush(&t.sink, 0);
     } while (t.sink.backlog.len > 0);
     tr_buf_add_str(&all, read_all(&t));
-    assert_non_null(strstr(tr_buf_cstr(&all), "msg=\"log lines dropped: the reader is too slow\" app_id=app instance=box lines=3"));
+    assert_non_null(strstr(
+        tr_buf_cstr(&all),
+        "msg=\"log lines dropped: the reader is too slow\" app_id=app instance=box lines=3"));
     tr_buf_fini(&all);
     log_test_fini(&t);
 }

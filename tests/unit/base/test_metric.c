@@ -15,11 +15,16 @@ static const struct tr_metric_spec calls_spec = {
     .has_app_id = true,
     .labels = { "method", "status" },
 };
-static const struct tr_metric_spec leader_spec = { .name = "dapr_leader", .help = "Leader.", .kind = TR_METRIC_GAUGE };
+static const struct tr_metric_spec leader_spec = { .name = "dapr_leader",
+                                                   .help = "Leader.",
+                                                   .kind = TR_METRIC_GAUGE };
 static const double bounds[] = { 0.5, 10, 1048576 };
-static const struct tr_metric_spec size_spec = {
-    .name = "dapr_size", .help = "Size.", .kind = TR_METRIC_HISTOGRAM, .labels = { "m" }, .bounds = bounds, .bounds_len = 3
-};
+static const struct tr_metric_spec size_spec = { .name = "dapr_size",
+                                                 .help = "Size.",
+                                                 .kind = TR_METRIC_HISTOGRAM,
+                                                 .labels = { "m" },
+                                                 .bounds = bounds,
+                                                 .bounds_len = 3 };
 
 struct metric_test {
     struct tr_metrics metrics;
@@ -58,9 +63,10 @@ static void a_counter_has_a_series_per_set_of_values(void **state)
     tr_metric_add(&t.metric, TR_LABELS(TR_SLICE_LIT("GET"), TR_SLICE_LIT("200")), 1);
     tr_metric_add(&t.metric, TR_LABELS(TR_SLICE_LIT("PUT"), TR_SLICE_LIT("")), 1);
     tr_metric_add(&t.metric, TR_LABELS(TR_SLICE_LIT("GET"), TR_SLICE_LIT("200")), 2);
-    assert_string_equal(written(&t), "# HELP dapr_calls_total Calls.\n# TYPE dapr_calls_total counter\n"
-                                     "dapr_calls_total{app_id=\"app\",method=\"GET\",status=\"200\"} 3\n"
-                                     "dapr_calls_total{app_id=\"app\",method=\"PUT\",status=\"\"} 1\n");
+    assert_string_equal(written(&t),
+                        "# HELP dapr_calls_total Calls.\n# TYPE dapr_calls_total counter\n"
+                        "dapr_calls_total{app_id=\"app\",method=\"GET\",status=\"200\"} 3\n"
+                        "dapr_calls_total{app_id=\"app\",method=\"PUT\",status=\"\"} 1\n");
     metric_test_fini(&t);
 }
 
@@ -69,10 +75,13 @@ static void values_that_only_together_are_equal_are_kept_apart(void **state)
     (void)state;
     struct metric_test t;
     metric_test_init(&t, &calls_spec);
-    struct tr_series *a = tr_metric_series(&t.metric, TR_LABELS(TR_SLICE_LIT("ab"), TR_SLICE_LIT("c")));
-    struct tr_series *b = tr_metric_series(&t.metric, TR_LABELS(TR_SLICE_LIT("a"), TR_SLICE_LIT("bc")));
+    struct tr_series *a =
+        tr_metric_series(&t.metric, TR_LABELS(TR_SLICE_LIT("ab"), TR_SLICE_LIT("c")));
+    struct tr_series *b =
+        tr_metric_series(&t.metric, TR_LABELS(TR_SLICE_LIT("a"), TR_SLICE_LIT("bc")));
     assert_ptr_not_equal(a, b);
-    assert_ptr_equal(a, tr_metric_series(&t.metric, TR_LABELS(TR_SLICE_LIT("ab"), TR_SLICE_LIT("c"))));
+    assert_ptr_equal(a,
+                     tr_metric_series(&t.metric, TR_LABELS(TR_SLICE_LIT("ab"), TR_SLICE_LIT("c"))));
     metric_test_fini(&t);
 }
 
@@ -81,7 +90,8 @@ static void a_gauge_without_labels_is_there_from_the_start(void **state)
     (void)state;
     struct metric_test t;
     metric_test_init(&t, &leader_spec);
-    assert_string_equal(written(&t), "# HELP dapr_leader Leader.\n# TYPE dapr_leader gauge\ndapr_leader 0\n");
+    assert_string_equal(written(&t),
+                        "# HELP dapr_leader Leader.\n# TYPE dapr_leader gauge\ndapr_leader 0\n");
     tr_metric_set(&t.metric, NULL, 1);
     tr_metric_add(&t.metric, NULL, -3);
     assert_non_null(strstr(written(&t), "dapr_leader -2\n"));
@@ -119,7 +129,8 @@ static void label_values_are_escaped_and_cut(void **state)
     tr_metric_observe(&t.metric, TR_LABELS(TR_SLICE_LIT("a\"b\\c\nd")), 1);
     assert_non_null(strstr(written(&t), "dapr_size_count{m=\"a\\\"b\\\\c\\nd\"} 1\n"));
     struct tr_series *series = tr_metric_series(&t.metric, TR_LABELS(tr_slice(text, sizeof(text))));
-    assert_ptr_equal(series, tr_metric_series(&t.metric, TR_LABELS(tr_slice(text, TR_METRIC_VALUE_BYTES_MAX))));
+    assert_ptr_equal(
+        series, tr_metric_series(&t.metric, TR_LABELS(tr_slice(text, TR_METRIC_VALUE_BYTES_MAX))));
     metric_test_fini(&t);
 }
 
@@ -147,9 +158,12 @@ static void numbers_look_as_in_go(void **state)
         double value;
         const char *text;
     } cases[] = {
-        { 0, "0" },       { 100000, "100000" },     { 1000000, "1e+06" }, { 123456.5, "123456.5" },
-        { 0.1, "0.1" },   { 0.0001, "0.0001" },     { 0.00001, "1e-05" }, { 4294967296, "4.294967296e+09" },
-        { -2.5, "-2.5" }, { 1e21, "1e+21" },        { 65, "65" },
+        { 0, "0" },           { 100000, "100000" },
+        { 1000000, "1e+06" }, { 123456.5, "123456.5" },
+        { 0.1, "0.1" },       { 0.0001, "0.0001" },
+        { 0.00001, "1e-05" }, { 4294967296, "4.294967296e+09" },
+        { -2.5, "-2.5" },     { 1e21, "1e+21" },
+        { 65, "65" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct metric_test t;

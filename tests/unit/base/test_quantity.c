@@ -45,9 +45,8 @@ static void quantities_parse_with_every_kind_of_suffix(void **state)
 static void what_is_no_quantity_or_does_not_fit_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "",   "x",   "-",    ".",    "1.2.3", "4 Mi", "4mi",
-                                       "4K", "1e",  "1ex3", "1e99", "10E",   "8Ei",  "1e+",
-                                       "--1" };
+    static const char *const bad[] = { "",   "x",    "-",    ".",   "1.2.3", "4 Mi", "4mi", "4K",
+                                       "1e", "1ex3", "1e99", "10E", "8Ei",   "1e+",  "--1" };
     for (size_t i = 0; i < TR_ARRAY_LEN(bad); i++) {
         struct tr_err err;
         int64_t value = 77;

@@ -24,7 +24,9 @@ static void escapes_are_those_of_go(void **state)
     assert_quoted(tr_slice("\0\x1b\x7f", 3), "\"\\x00\\x1b\\x7f\"");
     assert_quoted(TR_SLICE_LIT("caf\xc3\xa9 \xe2\x82\xac"), "\"caf\xc3\xa9 \xe2\x82\xac\"");
     assert_quoted(TR_SLICE_LIT("\xc2\xa0\xe2\x80\xa8"), "\"\\u00a0\\u2028\"");
-    assert_quoted(TR_SLICE_LIT("\xff" "a\xe2\x82"), "\"\\xffa\\xe2\\x82\"");
+    assert_quoted(TR_SLICE_LIT("\xff"
+                               "a\xe2\x82"),
+                  "\"\\xffa\\xe2\\x82\"");
     assert_quoted(TR_SLICE_LIT("\xf3\xa0\x80\x81"), "\"\\U000e0001\"");
 }
 

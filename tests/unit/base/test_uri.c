@@ -66,7 +66,9 @@ static void pairs_come_in_order_without_empty_ones(void **state)
 {
     (void)state;
     struct tr_slice rest = TR_SLICE_LIT("&a=1&&b&c=&d=x=y&");
-    static const char *const expected[][2] = { { "a", "1" }, { "b", "" }, { "c", "" }, { "d", "x=y" } };
+    static const char *const expected[][2] = {
+        { "a", "1" }, { "b", "" }, { "c", "" }, { "d", "x=y" }
+    };
     struct tr_slice key;
     struct tr_slice value;
     for (size_t i = 0; i < TR_ARRAY_LEN(expected); i++) {
@@ -81,7 +83,8 @@ static void a_query_is_searched_by_decoded_keys(void **state)
 {
     (void)state;
     struct tr_buf buf = { 0 };
-    const struct tr_slice query = TR_SLICE_LIT("%zz=0&metadata.a%62=x%20y&metadata.ab=second&bad=%q");
+    const struct tr_slice query =
+        TR_SLICE_LIT("%zz=0&metadata.a%62=x%20y&metadata.ab=second&bad=%q");
     assert_true(tr_uri_query_get(query, TR_SLICE_LIT("metadata.ab"), &buf));
     assert_string_equal(tr_buf_cstr(&buf), "x y");
     assert_false(tr_uri_query_get(query, TR_SLICE_LIT("none"), &buf));

@@ -38,12 +38,16 @@ static void assert_refused(const char *text, const char *message)
 static void plain_scalars_are_typed_and_quoted_ones_are_not(void **state)
 {
     (void)state;
-    assert_json("[1, -0x10, 010, 0b101, 1_000, 1.0, 1e3, 1.5, .5, 1., 1e-7, 1e21, 18446744073709551615, 18446744073709551616, 1e400]",
-                "[1,-16,8,5,1000,1,1000,1.5,0.5,1,1e-7,1e+21,18446744073709551615,18446744073709552000,\"1e400\"]");
-    assert_json("[true, Yes, on, false, NO, off, y, n]", "[true,true,true,false,false,false,true,false]");
+    assert_json("[1, -0x10, 010, 0b101, 1_000, 1.0, 1e3, 1.5, .5, 1., 1e-7, 1e21, "
+                "18446744073709551615, 18446744073709551616, 1e400]",
+                "[1,-16,8,5,1000,1,1000,1.5,0.5,1,1e-7,1e+21,18446744073709551615,"
+                "18446744073709552000,\"1e400\"]");
+    assert_json("[true, Yes, on, false, NO, off, y, n]",
+                "[true,true,true,false,false,false,true,false]");
     assert_json("[~, null, ]", "[null,null]");
-    assert_json("['1', \"true\", !!str 5, 1s, 2026-08-02, 1.2.3, -, +, '', 0x, 1e]",
-                "[\"1\",\"true\",\"5\",\"1s\",\"2026-08-02\",\"1.2.3\",\"-\",\"+\",\"\",\"0x\",\"1e\"]");
+    assert_json(
+        "['1', \"true\", !!str 5, 1s, 2026-08-02, 1.2.3, -, +, '', 0x, 1e]",
+        "[\"1\",\"true\",\"5\",\"1s\",\"2026-08-02\",\"1.2.3\",\"-\",\"+\",\"\",\"0x\",\"1e\"]");
     assert_json("{\"a\": 1, \"b\": [true]}", "{\"a\":1,\"b\":[true]}");
     assert_json("|\n  two\n  <lines>\n", "\"two\\n\\u003clines\\u003e\\n\"");
 }
@@ -105,14 +109,16 @@ static void several_documents_give_several_roots(void **state)
 static void aliases_stand_for_their_anchor(void **state)
 {
     (void)state;
-    assert_json("a: &x {b: 1}\nc: *x\nd: [*x, &y 2, *y]\n", "{\"a\":{\"b\":1},\"c\":{\"b\":1},\"d\":[{\"b\":1},2,2]}");
+    assert_json("a: &x {b: 1}\nc: *x\nd: [*x, &y 2, *y]\n",
+                "{\"a\":{\"b\":1},\"c\":{\"b\":1},\"d\":[{\"b\":1},2,2]}");
 }
 
 static void merge_keys_add_what_a_map_does_not_have(void **state)
 {
     (void)state;
-    assert_json("x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nz:\n  <<: [*x, *y]\n  a: 3\n",
-                "{\"x\":{\"a\":1,\"b\":1},\"y\":{\"b\":2,\"c\":2},\"z\":{\"a\":3,\"b\":1,\"c\":2}}");
+    assert_json(
+        "x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nz:\n  <<: [*x, *y]\n  a: 3\n",
+        "{\"x\":{\"a\":1,\"b\":1},\"y\":{\"b\":2,\"c\":2},\"z\":{\"a\":3,\"b\":1,\"c\":2}}");
     assert_json("x: &x {a: 1}\nz: {<<: *x, b: 2, c: 3, d: 4, e: 5}\n",
                 "{\"x\":{\"a\":1},\"z\":{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5}}");
     assert_refused("a: {<<: 1}", "a merge needs a map");

@@ -13,7 +13,8 @@ static void parse(struct tr_resource *resource, const char *spec)
     struct tr_buf text = { 0 };
     struct tr_err err = { 0 };
     bool is_known = false;
-    tr_buf_addf(&text, "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: store}\n%s", spec);
+    tr_buf_addf(&text, "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: store}\n%s",
+                spec);
     if (tr_resource_parse(tr_buf_slice(&text), 1, &is_known, resource, &err) != TR_OK) {
         fail_msg("%s", err.msg);
     }
@@ -25,8 +26,9 @@ static void every_field_is_read(void **state)
 {
     (void)state;
     struct tr_resource r;
-    parse(&r, "auth: {secretStore: vault}\n"
-              "spec:\n  type: state.redis\n  version: 1\n  ignoreErrors: true\n  initTimeout: 1m\n");
+    parse(&r,
+          "auth: {secretStore: vault}\n"
+          "spec:\n  type: state.redis\n  version: 1\n  ignoreErrors: true\n  initTimeout: 1m\n");
     assert_string_equal(r.component->type, "state.redis");
     assert_string_equal(r.component->version, "1");
     assert_true(r.component->ignore_errors);
@@ -60,8 +62,10 @@ static void values_of_any_type_become_texts(void **state)
 {
     (void)state;
     struct tr_resource r;
-    parse(&r, "spec:\n  metadata:\n  - {name: a, value: x}\n  - {name: b, value: true}\n  - {name: c, value: 1.0}\n"
-              "  - {name: d, value: {z: [1, \"2\"]}}\n  - {name: e, value: \"\"}\n  - {name: f}\n  - {name: a, value: y}\n");
+    parse(&r, "spec:\n  metadata:\n  - {name: a, value: x}\n  - {name: b, value: true}\n  - {name: "
+              "c, value: 1.0}\n"
+              "  - {name: d, value: {z: [1, \"2\"]}}\n  - {name: e, value: \"\"}\n  - {name: f}\n  "
+              "- {name: a, value: y}\n");
     assert_string_equal(tr_component_value(r.component, "A"), "x");
     assert_string_equal(tr_component_value(r.component, "b"), "true");
     assert_string_equal(tr_component_value(r.component, "c"), "1");
@@ -79,11 +83,14 @@ static void the_actor_store_is_marked_by_a_truthy_setting(void **state)
     static const struct {
         const char *value;
         bool expected;
-    } cases[] = { { "true", true }, { "\"YES\"", true }, { "1", true }, { "false", false }, { "\"\"", false } };
+    } cases[] = {
+        { "true", true }, { "\"YES\"", true }, { "1", true }, { "false", false }, { "\"\"", false }
+    };
     for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
         struct tr_buf spec = { 0 };
         struct tr_resource r;
-        tr_buf_addf(&spec, "spec: {metadata: [{name: ActorStateStore, value: %s}]}\n", cases[i].value);
+        tr_buf_addf(&spec, "spec: {metadata: [{name: ActorStateStore, value: %s}]}\n",
+                    cases[i].value);
         parse(&r, tr_buf_cstr(&spec));
         assert_int_equal(tr_component_is_actor_store(r.component), cases[i].expected);
         tr_resource_fini(&r);
@@ -112,9 +119,12 @@ static void variables_are_read_if_they_may_be(void **state)
     tr_log_sink_init(&sink);
     sink.level = TR_LOG_OFF;
     tr_log_init(&log, &sink, "dapr.test");
-    static const char spec[] = "spec:\n  metadata:\n  - {name: a, envRef: PLAIN}\n  - {name: b, envRef: DAPR_SECRET}\n"
-                               "  - {name: c, envRef: APP_API_TOKEN}\n  - {name: d, envRef: dapr_x}\n  - {name: e, envRef: LISTED}\n"
-                               "  - {name: f, envRef: UNSET}\n  - {name: g, envRef: PLAIN, value: kept}\n  - {name: h, envRef: A B}\n";
+    static const char spec[] =
+        "spec:\n  metadata:\n  - {name: a, envRef: PLAIN}\n  - {name: b, envRef: DAPR_SECRET}\n"
+        "  - {name: c, envRef: APP_API_TOKEN}\n  - {name: d, envRef: dapr_x}\n  - {name: e, "
+        "envRef: LISTED}\n"
+        "  - {name: f, envRef: UNSET}\n  - {name: g, envRef: PLAIN, value: kept}\n  - {name: h, "
+        "envRef: A B}\n";
     struct tr_resource r;
     parse(&r, spec);
     tr_component_resolve_env(&r, some_env, &log);
@@ -139,7 +149,8 @@ static void secrets_fill_the_settings_that_wait_for_them(void **state)
 {
     (void)state;
     struct tr_resource r;
-    parse(&r, "spec:\n  metadata:\n  - {name: a, secretKeyRef: {name: s, key: k}}\n  - {name: b, secretKeyRef: {name: s}}\n");
+    parse(&r, "spec:\n  metadata:\n  - {name: a, secretKeyRef: {name: s, key: k}}\n  - {name: b, "
+              "secretKeyRef: {name: s}}\n");
     assert_true(tr_component_needs_secret(r.component));
     tr_component_set_secret(r.component, TR_SLICE_LIT("s"), TR_SLICE_LIT("k"), TR_SLICE_LIT("one"));
     assert_true(tr_component_needs_secret(r.component));
@@ -158,9 +169,12 @@ static void words_in_braces_are_replaced(void **state)
     struct tr_resource r;
     struct tr_err err;
     tr_rng_init_seed(&rng, 1);
-    struct tr_component_words words = { .app_id = "app", .name_space = "ns", .pod_name = "pod", .rng = &rng };
-    parse(&r, "spec:\n  metadata:\n  - {name: a, value: \"{podName}/{namespace}/{appID}/{other}/{\"}\n"
-              "  - {name: b, value: \"{uuid}{uuid}\"}\n  - {name: c}\n");
+    struct tr_component_words words = {
+        .app_id = "app", .name_space = "ns", .pod_name = "pod", .rng = &rng
+    };
+    parse(&r,
+          "spec:\n  metadata:\n  - {name: a, value: \"{podName}/{namespace}/{appID}/{other}/{\"}\n"
+          "  - {name: b, value: \"{uuid}{uuid}\"}\n  - {name: c}\n");
     assert_int_equal(tr_component_substitute(r.component, &words, &err), TR_OK);
     assert_string_equal(tr_component_value(r.component, "a"), "pod/ns.app/app/{other}/{");
     const char *uuids = tr_component_value(r.component, "b");
@@ -178,7 +192,8 @@ static void a_pod_name_that_is_not_set_is_an_error(void **state)
     struct tr_component_words words = { .app_id = "app", .name_space = "ns" };
     parse(&r, "spec: {metadata: [{name: x, value: \"a-{podName}\"}]}\n");
     assert_int_equal(tr_component_substitute(r.component, &words, &err), TR_INVALID);
-    assert_string_equal(err.msg, "failed to parse metadata: property x refers to {podName} but podName is not set");
+    assert_string_equal(
+        err.msg, "failed to parse metadata: property x refers to {podName} but podName is not set");
     tr_resource_fini(&r);
 }
 

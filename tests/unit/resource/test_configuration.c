@@ -14,7 +14,9 @@ static void decode(struct tr_configuration *c, const char *spec)
 {
     struct tr_buf text = { 0 };
     struct tr_err err = { 0 };
-    tr_buf_addf(&text, "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {name: c}\nspec:\n%s", spec);
+    tr_buf_addf(&text,
+                "apiVersion: dapr.io/v1alpha1\nkind: Configuration\nmetadata: {name: c}\nspec:\n%s",
+                spec);
     if (tr_configuration_decode(c, tr_buf_slice(&text), "conf.yaml", &err) != TR_OK) {
         fail_msg("%s", err.msg);
     }
@@ -43,24 +45,30 @@ static void every_field_is_read(void **state)
     (void)state;
     struct tr_configuration c;
     tr_configuration_init(&c);
-    decode(&c,
-           "  tracing: {samplingRate: 1, stdout: true, zipkin: {endpointAddress: z},\n"
-           "    otel: {endpointAddress: o, protocol: grpc, isSecure: false, headers: [a=b=c, {name: n, value: v}], timeout: 5s}}\n"
-           "  metric: {enabled: false, recordErrorCodes: true, latencyDistributionBuckets: [1, 2],\n"
-           "    http: {increasedCardinality: false, pathMatching: [/a], excludeVerbs: true},\n"
-           "    rules: [{name: r, labels: [{name: m, regex: {x: y.+}}]}]}\n"
-           "  mtls: {enabled: true, workloadCertTTL: 24h, allowedClockSkew: 15m, sentryAddress: s, controlPlaneTrustDomain: d}\n"
-           "  accessControl: {defaultAction: deny, policies: [{appId: a, defaultAction: allow, trustDomain: t, namespace: n,\n"
-           "    operations: [{name: /x, httpVerb: [GET, PUT], action: deny}]}]}\n"
-           "  nameResolution: {component: consul, version: v1, configuration: {a: [1]}}\n"
-           "  api: {allowed: [{name: state, version: v1, protocol: http}], denied: [{name: invoke, version: v1, protocol: grpc}]}\n"
-           "  httpPipeline: {handlers: [{name: h, type: middleware.http.x, version: v1}]}\n"
-           "  appHttpPipeline: {handlers: [{name: g, type: t}]}\n"
-           "  features: [{name: F, enabled: true}]\n"
-           "  components: {deny: [state.redis]}\n"
-           "  secrets: {scopes: [{storeName: s, defaultAccess: deny, allowedSecrets: [x], deniedSecrets: [y, z]}]}\n"
-           "  logging: {apiLogging: {enabled: true, obfuscateURLs: true, omitHealthChecks: true}}\n"
-           "  unknown: {x: 1}\n");
+    decode(
+        &c,
+        "  tracing: {samplingRate: 1, stdout: true, zipkin: {endpointAddress: z},\n"
+        "    otel: {endpointAddress: o, protocol: grpc, isSecure: false, headers: [a=b=c, {name: "
+        "n, value: v}], timeout: 5s}}\n"
+        "  metric: {enabled: false, recordErrorCodes: true, latencyDistributionBuckets: [1, 2],\n"
+        "    http: {increasedCardinality: false, pathMatching: [/a], excludeVerbs: true},\n"
+        "    rules: [{name: r, labels: [{name: m, regex: {x: y.+}}]}]}\n"
+        "  mtls: {enabled: true, workloadCertTTL: 24h, allowedClockSkew: 15m, sentryAddress: s, "
+        "controlPlaneTrustDomain: d}\n"
+        "  accessControl: {defaultAction: deny, policies: [{appId: a, defaultAction: allow, "
+        "trustDomain: t, namespace: n,\n"
+        "    operations: [{name: /x, httpVerb: [GET, PUT], action: deny}]}]}\n"
+        "  nameResolution: {component: consul, version: v1, configuration: {a: [1]}}\n"
+        "  api: {allowed: [{name: state, version: v1, protocol: http}], denied: [{name: invoke, "
+        "version: v1, protocol: grpc}]}\n"
+        "  httpPipeline: {handlers: [{name: h, type: middleware.http.x, version: v1}]}\n"
+        "  appHttpPipeline: {handlers: [{name: g, type: t}]}\n"
+        "  features: [{name: F, enabled: true}]\n"
+        "  components: {deny: [state.redis]}\n"
+        "  secrets: {scopes: [{storeName: s, defaultAccess: deny, allowedSecrets: [x], "
+        "deniedSecrets: [y, z]}]}\n"
+        "  logging: {apiLogging: {enabled: true, obfuscateURLs: true, omitHealthChecks: true}}\n"
+        "  unknown: {x: 1}\n");
     assert_string_equal(c.tracing.sampling_rate, "1");
     assert_true(c.tracing.to_stdout);
     assert_string_equal(c.tracing.zipkin_address, "z");
@@ -103,7 +111,8 @@ static void a_second_file_merges_maps_and_replaces_lists(void **state)
     tr_configuration_init(&c);
     decode(&c, "  tracing: {samplingRate: \"1\", zipkin: {endpointAddress: z}}\n"
                "  features: [{name: A, enabled: true}, {name: B, enabled: true}]\n");
-    decode(&c, "  tracing: {zipkin: {endpointAddress: y}, stdout: null}\n  features: [{name: C, enabled: true}]\n");
+    decode(&c, "  tracing: {zipkin: {endpointAddress: y}, stdout: null}\n  features: [{name: C, "
+               "enabled: true}]\n");
     assert_string_equal(c.tracing.sampling_rate, "1");
     assert_string_equal(c.tracing.zipkin_address, "y");
     assert_int_equal(c.features.len, 1);
@@ -128,9 +137,10 @@ static void only_the_first_document_counts(void **state)
     struct tr_configuration c;
     struct tr_err err;
     tr_configuration_init(&c);
-    assert_int_equal(tr_configuration_decode(&c,
-                                             TR_SLICE_LIT("---\nspec: {tracing: {samplingRate: \"1\"}}\n---\n: [bad\n"),
-                                             "x", &err),
+    assert_int_equal(tr_configuration_decode(
+                         &c,
+                         TR_SLICE_LIT("---\nspec: {tracing: {samplingRate: \"1\"}}\n---\n: [bad\n"),
+                         "x", &err),
                      TR_OK);
     assert_string_equal(c.tracing.sampling_rate, "1");
     tr_configuration_fini(&c);
@@ -143,13 +153,16 @@ static void wrong_types_name_file_line_and_field(void **state)
         const char *text;
         const char *message;
     } cases[] = {
-        { "spec:\n  metrics: {enabled: 1}\n", "conf.yaml: line 2: spec.metrics.enabled must be true or false" },
+        { "spec:\n  metrics: {enabled: 1}\n",
+          "conf.yaml: line 2: spec.metrics.enabled must be true or false" },
         { "spec:\n  metric: 3\n", "conf.yaml: line 2: spec.metric must be a map" },
         { "spec: {features: {}}\n", "conf.yaml: line 1: spec.features must be a list" },
         { "spec: {features: [x]}\n", "conf.yaml: line 1: spec.features must be a map" },
-        { "spec: {tracing: {samplingRate: [1]}}\n", "conf.yaml: line 1: spec.tracing.samplingRate must be a text" },
+        { "spec: {tracing: {samplingRate: [1]}}\n",
+          "conf.yaml: line 1: spec.tracing.samplingRate must be a text" },
         { "spec: {metric: {latencyDistributionBuckets: [1, x]}}\n",
-          "conf.yaml: line 1: spec.metric.latencyDistributionBuckets must be a list of whole numbers" },
+          "conf.yaml: line 1: spec.metric.latencyDistributionBuckets must be a list of whole "
+          "numbers" },
         { "spec: {metric: {rules: [{labels: [{regex: [1]}]}]}}\n",
           "conf.yaml: line 1: spec.metric.rules.labels.regex must be a map" },
         { "spec: {tracing: {otel: {headers: [x]}}}\n",
@@ -163,7 +176,9 @@ static void wrong_types_name_file_line_and_field(void **state)
         struct tr_configuration c;
         struct tr_err err;
         tr_configuration_init(&c);
-        assert_int_equal(tr_configuration_decode(&c, tr_slice_str(cases[i].text), "conf.yaml", &err), TR_INVALID);
+        assert_int_equal(
+            tr_configuration_decode(&c, tr_slice_str(cases[i].text), "conf.yaml", &err),
+            TR_INVALID);
         assert_memory_equal(err.msg, cases[i].message, strlen(cases[i].message));
         tr_configuration_fini(&c);
     }
@@ -181,9 +196,14 @@ static void variables_are_replaced_as_go_does(void **state)
         const char *text;
         const char *expected;
     } cases[] = {
-        { "a $RATE ${RATE}x $RATEx.", "a 0.5 0.5x ." }, { "$$RATE", "RATE" }, { "$1x ${1}", "onex one" },
-        { "100$", "100$" },                             { "$ x", "$ x" },     { "${}x", "x" },
-        { "${RATE", "RATE" },                           { "$-RATE$", "RATE$" },
+        { "a $RATE ${RATE}x $RATEx.", "a 0.5 0.5x ." },
+        { "$$RATE", "RATE" },
+        { "$1x ${1}", "onex one" },
+        { "100$", "100$" },
+        { "$ x", "$ x" },
+        { "${}x", "x" },
+        { "${RATE", "RATE" },
+        { "$-RATE$", "RATE$" },
     };
     for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
         struct tr_buf out = { 0 };
@@ -219,7 +239,8 @@ static void features_have_defaults_and_the_last_listing_counts(void **state)
     tr_configuration_init(&c);
     assert_true(tr_configuration_has_feature(&c, "HotReload"));
     assert_false(tr_configuration_has_feature(&c, "ActorStateTTL"));
-    decode(&c, "  features: [{name: HotReload, enabled: false}, {name: ActorStateTTL, enabled: true}, {name: X, enabled: true},\n"
+    decode(&c, "  features: [{name: HotReload, enabled: false}, {name: ActorStateTTL, enabled: "
+               "true}, {name: X, enabled: true},\n"
                "    {name: X, enabled: false}]\n");
     assert_false(tr_configuration_has_feature(&c, "HotReload"));
     assert_true(tr_configuration_has_feature(&c, "ActorStateTTL"));
@@ -266,7 +287,8 @@ static void http_lists_match_the_group_or_a_prefix_of_the_path(void **state)
     struct tr_configuration c;
     tr_configuration_init(&c);
     assert_true(tr_configuration_allows_http(&c, "v1", "state", "v1.0/state/{s}"));
-    decode(&c, "  api: {denied: [{name: state, version: v1, protocol: HTTP}, {name: invoke, version: v1, protocol: grpc}]}\n");
+    decode(&c, "  api: {denied: [{name: state, version: v1, protocol: HTTP}, {name: invoke, "
+               "version: v1, protocol: grpc}]}\n");
     assert_false(tr_configuration_allows_http(&c, "v1", "state", "v1.0/state/{s}"));
     assert_true(tr_configuration_allows_http(&c, "v1", "invoke", "v1.0/invoke/{id}"));
     decode(&c, "  api: {allowed: [{name: state, version: v1.0, protocol: http}], denied: []}\n");
@@ -285,11 +307,13 @@ static void grpc_lists_match_methods_by_their_group(void **state)
     const struct tr_slice proxied = TR_SLICE_LIT("/my.Service/GetState");
     tr_configuration_init(&c);
     assert_true(tr_configuration_allows_grpc(&c, get_state));
-    decode(&c, "  api: {denied: [{name: state, version: v1, protocol: grpc}, {name: actors, version: v1, protocol: http}]}\n");
+    decode(&c, "  api: {denied: [{name: state, version: v1, protocol: grpc}, {name: actors, "
+               "version: v1, protocol: http}]}\n");
     assert_false(tr_configuration_allows_grpc(&c, get_state));
     assert_true(tr_configuration_allows_grpc(&c, invoke));
     assert_true(tr_configuration_allows_grpc(&c, proxied));
-    assert_true(tr_configuration_allows_grpc(&c, TR_SLICE_LIT("/dapr.proto.runtime.v1.Dapr/State")));
+    assert_true(
+        tr_configuration_allows_grpc(&c, TR_SLICE_LIT("/dapr.proto.runtime.v1.Dapr/State")));
     decode(&c, "  api: {denied: [], allowed: [{name: state, version: v1, protocol: grpc}]}\n");
     assert_true(tr_configuration_allows_grpc(&c, get_bulk));
     assert_false(tr_configuration_allows_grpc(&c, invoke));

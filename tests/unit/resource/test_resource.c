@@ -13,8 +13,9 @@
 #include "runtime/resource/component.h"
 #include "runtime/resource/resource.h"
 
-#define HEAD(kind, name) "apiVersion: dapr.io/v1alpha1\nkind: " kind "\nmetadata: {name: " name "}\n"
-#define STORE(name)      HEAD("Component", name) "spec: {type: state.in-memory, version: v1}\n"
+#define HEAD(kind, name)                                                                           \
+    "apiVersion: dapr.io/v1alpha1\nkind: " kind "\nmetadata: {name: " name "}\n"
+#define STORE(name) HEAD("Component", name) "spec: {type: state.in-memory, version: v1}\n"
 
 /* A folder with files, and a logger whose lines can be read. */
 struct load_test {
@@ -120,7 +121,9 @@ static void files_and_documents_come_in_their_order(void **state)
     (void)state;
     struct load_test t;
     load_test_init(&t);
-    write_file(&t, "b.yml", STORE("three") "---\n# nothing\n---\n" HEAD("HTTPEndpoint", "four") "spec: {baseUrl: http://x}\n");
+    write_file(&t, "b.yml",
+               STORE("three") "---\n# nothing\n---\n" HEAD("HTTPEndpoint",
+                                                           "four") "spec: {baseUrl: http://x}\n");
     write_file(&t, "a.YAML", "---\n" STORE("one") "---\n" STORE("two"));
     assert_int_equal(mkdir(path_of(&t, "c.yaml"), 0700), 0);
     assert_int_equal(load(&t), TR_OK);
@@ -132,7 +135,8 @@ static void files_and_documents_come_in_their_order(void **state)
     assert_string_equal(t.resources.items[2].name, "three");
     assert_string_equal(t.resources.items[3].log_name, "four (http://x)");
     assert_string_equal(logged(&t), "");
-    assert_ptr_equal(tr_resources_find(&t.resources, TR_RESOURCE_COMPONENT, TR_SLICE_LIT("three")), &t.resources.items[2]);
+    assert_ptr_equal(tr_resources_find(&t.resources, TR_RESOURCE_COMPONENT, TR_SLICE_LIT("three")),
+                     &t.resources.items[2]);
     assert_null(tr_resources_find(&t.resources, TR_RESOURCE_COMPONENT, TR_SLICE_LIT("four")));
     load_test_fini(&t);
 }
@@ -143,14 +147,17 @@ static void other_kinds_and_versions_are_passed_over(void **state)
     struct load_test t;
     load_test_init(&t);
     write_file(&t, "a.yaml",
-               HEAD("Subscription", "x") "---\napiVersion: v1\nkind: Component\nmetadata: {name: y}\n---\n"
-               "kind: Resiliency\nmetadata: {name: r}\nspec: {policies: {}}\n---\n" HEAD("Configuration", "c"));
+               HEAD("Subscription",
+                    "x") "---\napiVersion: v1\nkind: Component\nmetadata: {name: y}\n---\n"
+                         "kind: Resiliency\nmetadata: {name: r}\nspec: {policies: {}}\n---\n" HEAD(
+                             "Configuration", "c"));
     write_file(&t, "readme.txt", "x");
     assert_int_equal(load(&t), TR_OK);
     assert_int_equal(t.resources.len, 1);
     assert_int_equal(t.resources.items[0].kind, TR_RESOURCE_RESILIENCY);
     assert_non_null(tr_yaml_get(t.resources.items[0].spec, "policies"));
-    assert_non_null(strstr(logged(&t), "A non-YAML Component file readme.txt was detected, it will not be loaded"));
+    assert_non_null(strstr(
+        logged(&t), "A non-YAML Component file readme.txt was detected, it will not be loaded"));
     load_test_fini(&t);
 }
 
@@ -159,16 +166,20 @@ static void a_bad_document_costs_only_itself(void **state)
     (void)state;
     struct load_test t;
     load_test_init(&t);
-    write_file(&t, "a.yaml",
-               STORE("one") "---\na: b: c\n---\n" HEAD("Component", "two") "spec:\n  ignoreErrors: maybe\n---\n" STORE("x%y")
-                                "---\n" STORE("three"));
+    write_file(
+        &t, "a.yaml",
+        STORE("one") "---\na: b: c\n---\n" HEAD(
+            "Component",
+            "two") "spec:\n  ignoreErrors: maybe\n---\n" STORE("x%y") "---\n" STORE("three"));
     assert_int_equal(load(&t), TR_OK);
     assert_int_equal(t.resources.len, 2);
     assert_string_equal(t.resources.items[1].name, "three");
     const char *log = logged(&t);
-    assert_non_null(strstr(log, "a.yaml: document 2: yaml: line 6: mapping values are not allowed in this context"));
+    assert_non_null(strstr(
+        log, "a.yaml: document 2: yaml: line 6: mapping values are not allowed in this context"));
     assert_non_null(strstr(log, "document 3: line 12: spec.ignoreErrors must be true or false"));
-    assert_non_null(strstr(log, "document 4: line 16: invalid name \\\"x%y\\\" for \\\"Component\\\": may not contain '%'"));
+    assert_non_null(strstr(log, "document 4: line 16: invalid name \\\"x%y\\\" for "
+                                "\\\"Component\\\": may not contain '%'"));
     load_test_fini(&t);
 }
 
@@ -180,9 +191,11 @@ static void names_that_are_taken_twice_are_an_error(void **state)
     write_file(&t, "a.yaml", STORE("a") "---\n" STORE("b"));
     write_file(&t, "b.yaml", STORE("a") "scopes: [other]\n---\n" STORE("b"));
     assert_int_equal(load(&t), TR_EXISTS);
-    assert_string_equal(t.err.msg, "duplicate definition of Component name a (state.in-memory/v1) with existing a "
-                                   "(state.in-memory/v1)\nduplicate definition of Component name b (state.in-memory/v1) "
-                                   "with existing b (state.in-memory/v1)");
+    assert_string_equal(
+        t.err.msg,
+        "duplicate definition of Component name a (state.in-memory/v1) with existing a "
+        "(state.in-memory/v1)\nduplicate definition of Component name b (state.in-memory/v1) "
+        "with existing b (state.in-memory/v1)");
     load_test_fini(&t);
 }
 
@@ -191,7 +204,9 @@ static void what_is_out_of_scope_takes_no_name(void **state)
     (void)state;
     struct load_test t;
     load_test_init(&t);
-    write_file(&t, "a.yaml", STORE("a") "scopes: [other]\n---\n" STORE("a") "scopes: [other, app]\n---\n" STORE("b") "scopes: []\n");
+    write_file(&t, "a.yaml",
+               STORE("a") "scopes: [other]\n---\n" STORE("a") "scopes: [other, app]\n---\n" STORE(
+                   "b") "scopes: []\n");
     assert_int_equal(load(&t), TR_OK);
     assert_int_equal(t.resources.len, 2);
     load_test_fini(&t);
@@ -200,8 +215,8 @@ static void what_is_out_of_scope_takes_no_name(void **state)
 static void another_namespace_is_passed_over_if_ours_is_set(void **state)
 {
     (void)state;
-    static const char text[] =
-        "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: a, namespace: x}\nspec: {type: t}\n---\n" STORE("b");
+    static const char text[] = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: a, "
+                               "namespace: x}\nspec: {type: t}\n---\n" STORE("b");
     for (int own = 0; own < 3; own++) {
         static const char *const names[] = { NULL, "x", "y" };
         static const size_t expected[] = { 2, 2, 1 };
@@ -234,20 +249,24 @@ static void documents_of_the_wrong_shape_are_refused(void **state)
         const char *message;
     } cases[] = {
         { "- a\n", "line 1: the document must be a map" },
-        { "apiVersion: dapr.io/v1alpha1\nkind: Component\n", "invalid name \"\" for \"Component\": must not be empty" },
-        { HEAD("Component", "..") , "may not be '..'" },
+        { "apiVersion: dapr.io/v1alpha1\nkind: Component\n",
+          "invalid name \"\" for \"Component\": must not be empty" },
+        { HEAD("Component", ".."), "may not be '..'" },
         { HEAD("Component", "a/b"), "may not contain '/'" },
         { HEAD("Component", "a") "spec: [1]\n", "line 4: spec must be a map" },
         { HEAD("Component", "a") "scopes: x\n", "line 4: scopes must be a list of app ids" },
         { HEAD("HTTPEndpoint", "a") "spec: {}\n", "spec.baseUrl is missing" },
-        { HEAD("Component", "a") "spec: {metadata: {a: b}}\n", "line 4: spec.metadata must be a list" },
+        { HEAD("Component", "a") "spec: {metadata: {a: b}}\n",
+          "line 4: spec.metadata must be a list" },
         { HEAD("Component", "a") "spec: {type: [x]}\n", "line 4: spec.type must be a text" },
     };
     for (size_t i = 0; i < TR_ARRAY_LEN(cases); i++) {
         struct tr_resource resource;
         struct tr_err err;
         bool is_known = false;
-        assert_int_equal(tr_resource_parse(tr_slice_str(cases[i].text), 1, &is_known, &resource, &err), TR_INVALID);
+        assert_int_equal(
+            tr_resource_parse(tr_slice_str(cases[i].text), 1, &is_known, &resource, &err),
+            TR_INVALID);
         assert_non_null(strstr(err.msg, cases[i].message));
     }
 }
