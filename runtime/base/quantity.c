@@ -15,31 +15,39 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Digits with an optional point, as digits / 10^fraction_len. False without a digit or with too many. */
-static bool take_decimal(struct tr_slice *rest, uint64_t *out_digits, unsigned *out_fraction_len)
+/* digits / 10^fraction_len; `is_large` when there were more digits before the point than are kept. */
+struct decimal {
+    uint64_t digits;
+    unsigned fraction_len;
+    bool is_large;
+};
+
+/* Digits with an optional point; false without a digit. Fraction digits beyond what is kept are cut. */
+static bool take_decimal(struct tr_slice *rest, struct decimal *out)
 {
-    uint64_t digits = 0;
-    unsigned significant = 0;
-    unsigned fraction_len = 0;
+    struct decimal d = { 0 };
+    unsigned kept = 0;
     bool has_digit = false;
     bool has_point = false;
-    while (rest->len > 0 && (is_digit(rest->ptr[0]) || (rest->ptr[0] == '.' && !has_point))) {
+    for (; rest->len > 0; *rest = tr_slice_skip(*rest, 1)) {
         const char c = rest->ptr[0];
-        *rest = tr_slice_skip(*rest, 1);
-        if (c == '.') {
+        if (c == '.' && !has_point) {
             has_point = true;
             continue;
         }
-        has_digit = true;
-        significant += digits > 0 || c != '0' ? 1 : 0;
-        if (significant > DIGITS_MAX || fraction_len == EXPONENT_MAX) {
-            return false;
+        if (!is_digit(c)) {
+            break;
         }
-        digits = digits * 10 + (uint64_t)(c - '0');
-        fraction_len += has_point ? 1 : 0;
+        has_digit = true;
+        if (kept == DIGITS_MAX || d.fraction_len == EXPONENT_MAX) {
+            d.is_large = d.is_large || !has_point;
+            continue;
+        }
+        d.digits = d.digits * 10 + (uint64_t)(c - '0');
+        kept += d.digits > 0 ? 1 : 0;
+        d.fraction_len += has_point ? 1 : 0;
     }
-    *out_digits = digits;
-    *out_fraction_len = fraction_len;
+    *out = d;
     return has_digit;
 }
 
@@ -88,14 +96,11 @@ static bool parse_suffix(struct tr_slice suffix, unsigned *out_shift, int *out_e
 
 __extension__ typedef unsigned __int128 wide;
 
-/* digits * 2^shift * 10^exponent, rounded up; false if it exceeds 64 signed bits. */
-static bool scale(uint64_t digits, unsigned shift, int exponent, uint64_t *out)
+/* The value times 2^shift times 10^exponent, rounded up and capped at the largest number of 64 signed bits. */
+static int64_t scale(const struct decimal *d, unsigned shift, int exponent)
 {
-    wide value = (wide)digits << shift;
-    for (; exponent > 0; exponent--) {
-        if (value > (wide)INT64_MAX) {
-            return false;
-        }
+    wide value = (wide)d->digits << shift;
+    for (exponent -= (int)d->fraction_len; exponent > 0 && value <= (wide)INT64_MAX; exponent--) {
         value *= 10;
     }
     wide divisor = 1;
@@ -103,32 +108,26 @@ static bool scale(uint64_t digits, unsigned shift, int exponent, uint64_t *out)
         divisor *= 10;
     }
     value = value / divisor + (value % divisor != 0 ? 1 : 0);
-    if (value > (wide)INT64_MAX) {
-        return false;
-    }
-    *out = (uint64_t)value;
-    return true;
+    return d->is_large || value > (wide)INT64_MAX ? INT64_MAX : (int64_t)value;
 }
 
 enum tr_code tr_quantity_parse(struct tr_slice text, int64_t *out, struct tr_err *err)
 {
     struct tr_slice rest = text;
+    struct decimal decimal;
+    unsigned shift = 0;
+    int exponent = 0;
     const bool is_negative = rest.len > 0 && rest.ptr[0] == '-';
     if (is_negative || (rest.len > 0 && rest.ptr[0] == '+')) {
         rest = tr_slice_skip(rest, 1);
     }
-    uint64_t digits = 0;
-    unsigned fraction_len = 0;
-    unsigned shift = 0;
-    int exponent = 0;
-    if (!take_decimal(&rest, &digits, &fraction_len) || !parse_suffix(rest, &shift, &exponent)) {
+    if (!take_decimal(&rest, &decimal)) {
         return tr_err_set(err, TR_INVALID, "%s", form_text);
     }
-    uint64_t value = 0;
-    if (!scale(digits, shift, exponent - (int)fraction_len, &value)) {
-        return tr_err_set(err, TR_INVALID, "quantity '%.*s' does not fit into 64 bits",
-                          TR_SLICE_ARG(text));
+    if (!parse_suffix(rest, &shift, &exponent)) {
+        return tr_err_set(err, TR_INVALID, "unable to parse quantity's suffix");
     }
-    *out = is_negative ? -(int64_t)value : (int64_t)value;
+    const int64_t value = scale(&decimal, shift, exponent);
+    *out = is_negative ? -value : value;
     return TR_OK;
 }

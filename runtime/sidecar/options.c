@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 #include "runtime/base/duration.h"
+#include "runtime/base/quantity.h"
 
 #define DEFAULT_BODY_BYTES   (INT64_C(4) << 20)
 #define DEFAULT_HEADER_BYTES (INT64_C(4) << 10)
-#define QUANTITY_DIGITS_MAX  30
 
 #define ROW(field, type, name, value, text) TR_ARG_ROW(struct tr_sidecar_flags, field, type, name, value, text)
 #define HIDDEN(field, arg_type, arg_name, value)                                                           \
@@ -94,68 +94,6 @@ void tr_sidecar_options_parse(struct tr_sidecar_options *options, int argc, char
     if (tr_log_level_parse(tr_slice_str(options->flags.log_level), &options->log_level, &err) != TR_OK) {
         options->log_level = TR_LOG_INFO; /* told by _check(), through a logger of the default level */
     }
-}
-
-/* --- quantities ----------------------------------------------------------------------------------------------------- */
-
-static bool suffix_factor(struct tr_slice suffix, double *out_factor)
-{
-    static const struct {
-        const char *text;
-        double factor;
-    } suffixes[] = {
-        { "", 1 },      { "m", 1e-3 }, { "k", 1e3 },  { "M", 1e6 },  { "G", 1e9 },  { "T", 1e12 }, { "P", 1e15 },
-        { "E", 1e18 },  { "Ki", 1024.0 },             { "Mi", 1048576.0 },          { "Gi", 1073741824.0 },
-        { "Ti", 1099511627776.0 },                    { "Pi", 1125899906842624.0 }, { "Ei", 1152921504606846976.0 },
-    };
-    for (size_t i = 0; i < TR_ARRAY_LEN(suffixes); i++) {
-        if (tr_slice_eq_str(suffix, suffixes[i].text)) {
-            *out_factor = suffixes[i].factor;
-            return true;
-        }
-    }
-    return false;
-}
-
-enum tr_code tr_quantity_parse(struct tr_slice text, int64_t *out_value, struct tr_err *err)
-{
-    char number[QUANTITY_DIGITS_MAX + 1];
-    size_t len = 0;
-    bool has_digit = false;
-    while (len < text.len && len < QUANTITY_DIGITS_MAX && strchr("+-.0123456789", text.ptr[len]) != NULL) {
-        has_digit |= text.ptr[len] >= '0' && text.ptr[len] <= '9';
-        number[len] = text.ptr[len];
-        len++;
-    }
-    number[len] = '\0';
-    struct tr_slice suffix = tr_slice_skip(text, len);
-    double factor = 1;
-    char *end = NULL;
-    const double mantissa = strtod(number, &end);
-    if (!has_digit || *end != '\0') {
-        return tr_err_set(err, TR_INVALID, "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
-    }
-    if (suffix.len > 1 && (suffix.ptr[0] == 'e' || suffix.ptr[0] == 'E') && suffix.ptr[1] != 'i') {
-        char exponent[8];
-        (void)snprintf(exponent, sizeof(exponent), "%.*s", TR_SLICE_ARG(tr_slice_skip(suffix, 1)));
-        const long power = strtol(exponent, &end, 10);
-        if (*end != '\0' || power < -30 || power > 30) {
-            return tr_err_set(err, TR_INVALID, "unable to parse quantity's suffix");
-        }
-        for (long i = 0; i < (power < 0 ? -power : power); i++) {
-            factor = power < 0 ? factor / 10 : factor * 10;
-        }
-    } else if (!suffix_factor(suffix, &factor)) {
-        return tr_err_set(err, TR_INVALID, "unable to parse quantity's suffix");
-    }
-    const double value = mantissa * factor;
-    if (value >= 9.2e18 || value <= -9.2e18) {
-        *out_value = value > 0 ? INT64_MAX : INT64_MIN;
-        return TR_OK;
-    }
-    const int64_t whole = (int64_t)value;
-    *out_value = (double)whole < value ? whole + 1 : whole;
-    return TR_OK;
 }
 
 /* --- checks --------------------------------------------------------------------------------------------------------- */

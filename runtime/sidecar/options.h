@@ -120,10 +120,4 @@ void tr_sidecar_options_parse(struct tr_sidecar_options *options, int argc, char
 TR_MUST_USE enum tr_code tr_sidecar_options_check(struct tr_sidecar_options *options, struct tr_err *err);
 void tr_sidecar_options_fini(struct tr_sidecar_options *options);
 
-/*
- * A quantity as in Kubernetes: "4Mi", "1k", "1e3", "0.5Gi", in whole units, rounded up.
- * Errors: TR_INVALID. Source: k8s.io/apimachinery resource.Quantity.
- */
-TR_MUST_USE enum tr_code tr_quantity_parse(struct tr_slice text, int64_t *out_value, struct tr_err *err);
-
 #endif
