@@ -1,13 +1,18 @@
 """What the process tests share: clusters that insist on a good end, an app that can be killed, looks into a process."""
 import contextlib
+import json
 import os
 import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import time
 
-from lib.procs import Cluster, Proc, binary
+import httpx
+
+from lib.actors import Host, parts, unique  # noqa: F401 - handed on to the tests
+from lib.procs import MEMORY_STORE, Cluster, Proc, binary, free_port, wait_until
 
 STOP_S = 10.0  # a graceful stop takes at most the 5 s of the default grace period; the rest is for a loaded machine
 
@@ -40,7 +45,7 @@ def stopped(proc: Proc) -> None:
 
 def again(proc: Proc, wait: bool = True) -> Proc:
     """Start a process that has ended once more, with the same flags and ports."""
-    proc.ends = 0
+    proc.ends = -signal.SIGTERM if isinstance(proc, App) else 0
     proc.start()
     return proc.wait_ready() if wait else proc
 
@@ -94,3 +99,47 @@ def raw(port: int, data: bytes, timeout_s: float = 2.0) -> bytes:
         while part := connection.recv(65536):
             got += part
     return bytes(got)
+
+
+class App(Proc):
+    """actor_app.py beside a sidecar: a process, so that it can be killed."""
+
+    def __init__(self, cluster: Cluster, kind: str, config: dict | None = None, name: str = "the-app"):
+        self.port = free_port()
+        script = str(pathlib.Path(__file__).with_name("actor_app.py"))
+        super().__init__("python", f"{name}-{self.port}", [script, str(self.port), kind, json.dumps(config or {})], cluster.folder)
+        self.ready_url = f"http://127.0.0.1:{self.port}/healthz"
+        self.ends = -signal.SIGTERM  # Python's own way
+        cluster.procs.append(self)
+
+    def start(self) -> "App":
+        with open(self.log, "ab") as out:
+            self.handle = subprocess.Popen([sys.executable, *self.args], stdout=out, stderr=subprocess.STDOUT)
+        return self
+
+    def seen(self) -> dict:
+        return httpx.get(f"http://127.0.0.1:{self.port}/control/seen").json()
+
+    def control(self, what: str) -> None:
+        httpx.post(f"http://127.0.0.1:{self.port}/control/{what}")
+
+    def wait(self, what: str, value, timeout_s: float = 10.0) -> None:
+        """Wait until the entry of seen() has this value, or satisfies it."""
+        wait_until(lambda: value(self.seen()[what]) if callable(value) else self.seen()[what] == value, timeout_s,
+                   what=f"{what} of {self.name}")
+
+
+class Pair(Host):
+    """A sidecar with the app beside it, started together; the app is an `App`."""
+
+    def __init__(self, cluster: Cluster, placement: Proc, kind: str, *flags: str, config: dict | None = None,
+                 app_id: str | None = None, resources: dict | None = None, wait: bool = True, **options):
+        app = App(cluster, kind, config).start().wait_ready()
+        sidecar = cluster.sidecar(app_id or unique("app"), *flags, app_port=app.port, placement=placement, wait=wait,
+                                  resources={"store.yaml": MEMORY_STORE} if resources is None else resources, **options)
+        super().__init__(sidecar, app)
+
+    def hosts(self, timeout_s: float = 20.0) -> "Pair":
+        """Wait until it is in the table."""
+        wait_until(lambda: self.metadata["actorRuntime"].get("hostReady"), timeout_s, what=f"{self.sidecar.name} hosts")
+        return self
