@@ -38,8 +38,13 @@ static const struct tr_store_class broken_classes[] = {
 
 void state_test_init(struct state_test *t, struct tr_loop *loop)
 {
-    const struct tr_api_conf conf = { .loop = loop, .app_id = TR_SLICE_LIT("app") };
-    *t = (struct state_test){ .loop = loop, .api = tr_api_new(&conf), .memory = tr_store_mem_new(loop) };
+    *t = (struct state_test){ .loop = loop, .memory = tr_store_mem_new(loop) };
+    tr_configuration_init(&t->configuration);
+    const struct tr_api_conf conf = { .loop = loop,
+                                      .configuration = &t->configuration,
+                                      .app_id = TR_SLICE_LIT("app"),
+                                      .body_bytes_max = STATE_TEST_BODY_MAX };
+    t->api = tr_api_new(&conf);
     tr_api_store_set(t->api, TR_SLICE_LIT("store"), TR_SLICE_LIT(""), TR_SLICE_LIT(""), t->memory);
 }
 
@@ -80,4 +85,5 @@ void state_test_fini(struct state_test *t)
     state_test_close(t, t->memory);
     state_test_close(t, t->broken);
     tr_api_free(&t->api);
+    tr_configuration_fini(&t->configuration);
 }

@@ -10,9 +10,11 @@
 
 #include "runtime/api/api_int.h"
 
-#define STATE_TEST_WAIT_MS 20000U /* of a test that hangs */
+#define STATE_TEST_WAIT_MS  20000U /* of a test that hangs */
+#define STATE_TEST_BODY_MAX 1000U
 
 struct state_test {
+    struct tr_configuration configuration;
     struct tr_loop *loop; /* borrowed */
     struct tr_api *api;
     struct tr_store *memory;
