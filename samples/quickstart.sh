@@ -26,13 +26,17 @@ fi
 ls -l "$troupe" | awk '{ printf "the binary: %s, %.1f MB\n", $NF, $5 / 1e6 }'
 
 work=$(mktemp -d)
-pids=
-stop_all() {
-    # The sidecars first: their apps and the placement service are then still there for a graceful end.
-    for pid in $pids; do kill -INT "$pid" 2>/dev/null || true; done
-    for pid in $pids; do wait "$pid" 2>/dev/null || true; done
-    pids=
+stop() { # NAME...: a graceful end of each, one after the other
+    for name in "$@"; do
+        eval "pid=\${pid_$name:-}"
+        [ -n "$pid" ] || continue
+        kill -TERM "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+        eval "pid_$name="
+    done
 }
+# The sidecars first: their apps and the placement service are then still there for a graceful end.
+stop_all() { stop sidecar_a sidecar_b app_a app_b placement; }
 trap 'stop_all; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
@@ -68,7 +72,6 @@ start() { # NAME COMMAND...
     name=$1
     shift
     "$@" >>"$work/$name.log" 2>&1 &
-    pids="$! $pids"
     eval "pid_$name=$!"
 }
 start_placement() {
@@ -132,9 +135,10 @@ done
 echo "seen: the values survived in $work/state"
 
 say "stopping host-b: its actors move to host-a"
-kill -INT "$pid_sidecar_b"
+kill -TERM "$pid_sidecar_b"
 wait "$pid_sidecar_b" || fail "the sidecar of host-b did not stop cleanly"
-kill "$pid_app_b" 2>/dev/null || true
+pid_sidecar_b=
+stop app_b
 for i in 1 2 3 4 5 6 7 8 9 10; do
     answer=$(call "$http_a" "actor-$i" increment) || fail "call of actor-$i after host-b stopped"
     [ "$(echo "$answer" | value_of)" = 3 ] || fail "actor-$i should have counted to 3, but: $answer"
