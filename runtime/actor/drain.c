@@ -159,6 +159,7 @@ static void drain(struct tr_actor_type *type, uint64_t drain_ms)
     struct tr_actor_engine *engine = type->engine;
     type->drain_state = DRAIN_WAITING;
     if (!tr_link_linked(&type->drain_link)) {
+        tr_defer_cancel(&engine->round.done); /* a type before it may have been done at once */
         tr_list_add_tail(&engine->round.types, &type->drain_link);
     }
     if (engine->is_drain_off) {

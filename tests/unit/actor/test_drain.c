@@ -269,6 +269,21 @@ static void a_lost_stream_drains_and_deactivates_everything(void **state)
     (void)state;
 }
 
+static void a_type_that_is_done_at_once_does_not_end_the_round_of_the_next(void **state)
+{
+    struct engine_test t;
+    engine_test_init(&t);
+    const struct tr_actor_type_conf types[] = { engine_test_type("ape"), engine_test_type("cat") };
+    engine_test_register(&t, types, 2);
+    activate(&t, "near");
+    lose(&t, 3); /* "ape" has no actor */
+    assert_int_equal(t.owner.lost_done, 0);
+    app_answer(&t, 0, 200, "");
+    assert_int_equal(t.owner.lost_done, 3);
+    engine_test_fini(&t);
+    (void)state;
+}
+
 static void a_loss_takes_the_place_of_an_update(void **state)
 {
     struct engine_test t;
@@ -466,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_call_held_by_the_round_goes_to_the_new_owner),
         cmocka_unit_test(a_round_over_many_instances_finds_them_all),
         cmocka_unit_test(a_lost_stream_drains_and_deactivates_everything),
+        cmocka_unit_test(a_type_that_is_done_at_once_does_not_end_the_round_of_the_next),
         cmocka_unit_test(a_loss_takes_the_place_of_an_update),
         cmocka_unit_test(what_is_hosted_is_reported),
         cmocka_unit_test(a_gone_apps_actors_vanish_without_a_call),
