@@ -272,7 +272,7 @@ static void a_lost_stream_drains_and_deactivates_everything(void **state)
 static void a_type_that_is_done_at_once_does_not_end_the_round_of_the_next(void **state)
 {
     struct engine_test t;
-    engine_test_init(&t);
+    engine_test_init_bare(&t);
     const struct tr_actor_type_conf types[] = { engine_test_type("ape"), engine_test_type("cat") };
     engine_test_register(&t, types, 2);
     activate(&t, "near");
