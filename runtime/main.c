@@ -8,6 +8,7 @@
 #include "placement/role.h"
 #include "runtime/base/assert.h"
 #include "runtime/sidecar/role.h"
+#include "runtime/tool/dev.h"
 
 struct role {
     const char *word; /* first argument */
@@ -19,6 +20,7 @@ struct role {
 static const struct role roles[] = {
     { "sidecar", "daprd", tr_sidecar_main, "run a sidecar beside an app" },
     { "placement", "placement", tr_placement_main, "run the placement service" },
+    { "dev", NULL, tr_dev_main, "run an app with all it needs: troupe dev -- COMMAND" },
 };
 
 static void print_usage(FILE *out)
