@@ -124,7 +124,8 @@ static void end_of_input(struct tr_http_client_conn *conn, const struct tr_err *
         return;
     }
     const enum client_parsed parsed = client_parser_eof(&conn->parser);
-    const bool is_short_ok = conn->client->conf.short_body_ok && conn->call->has_head;
+    const bool is_short_ok = conn->client->conf.short_body_ok && conn->call->has_head &&
+                             client_parser_has_length(&conn->parser);
     if (parsed == CLIENT_PARSED_COMPLETE || is_short_ok) {
         conn->parser.keeps_alive = false;
         finish(conn);

@@ -191,3 +191,8 @@ enum client_parsed client_parser_eof(struct client_parser *parser)
     (void)tr_err_set(&parser->err, TR_EOF, "%s", parser->has_bytes ? "unexpected EOF" : "EOF");
     return CLIENT_PARSED_FAILED;
 }
+
+bool client_parser_has_length(const struct client_parser *parser)
+{
+    return (parser->llhttp.flags & F_CONTENT_LENGTH) != 0;
+}

@@ -40,6 +40,8 @@ void client_parser_init(struct client_parser *parser, struct tr_http_call *call,
 enum client_parsed client_parser_feed(struct client_parser *parser, struct tr_slice bytes);
 /* The connection ended in order: COMPLETE if that is how this answer ends, else FAILED. */
 enum client_parsed client_parser_eof(struct client_parser *parser);
+/* The answer whose head has come says how long its body is. */
+bool client_parser_has_length(const struct client_parser *parser);
 
 /* --- client and connections (client.c) -------------------------------------------------------- */
 

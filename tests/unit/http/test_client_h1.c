@@ -564,6 +564,19 @@ static void a_body_shorter_than_declared_is_complete_where_that_is_allowed(void 
     finish_with(f, &t, 200, "short");
 }
 
+/* Its end is a chunk of its own: without it nobody knows how much is missing. */
+static void chunks_that_end_early_fail_the_call_where_short_bodies_are_allowed(void **state)
+{
+    struct fixture *f = *state;
+    open_client(f, (struct tr_http_client_conf){ .short_body_ok = true });
+    struct test_call t = call_of("GET", "/");
+    start(f, &t);
+    raw_wait(f, 0, "\r\n\r\n");
+    raw_send(f, 0, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+    tr_stream_shutdown(f->conns[0].stream);
+    finish_failed(f, &t, TR_EOF, "unexpected EOF");
+}
+
 static void bytes_behind_an_answer_cost_the_connection(void **state)
 {
     struct fixture *f = *state;
@@ -1060,6 +1073,7 @@ int main(void)
         TEST(endless_informational_answers_fail),
         TEST(a_connection_that_ends_early_fails_the_call),
         TEST(a_body_shorter_than_declared_is_complete_where_that_is_allowed),
+        TEST(chunks_that_end_early_fail_the_call_where_short_bodies_are_allowed),
         TEST(bytes_behind_an_answer_cost_the_connection),
         TEST(a_head_beyond_the_limit_fails),
         TEST(a_body_beyond_the_limit_fails),
