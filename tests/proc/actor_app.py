@@ -6,14 +6,13 @@ Methods of an actor:
   add           adds 1 to a number kept here, answers it
   echo          answers the body
   hold          answers when POST /control/release comes
-  big?bytes=N   answers N bytes
+  big-N         answers N bytes
   anything else answers 200 without a body
 GET /control/seen says what has happened; a turn that starts while another one of the same actor runs counts as an overlap.
 """
 import asyncio
 import json
 import sys
-import urllib.parse
 
 
 class Book:
@@ -29,7 +28,7 @@ class Book:
         return {"calls": self.calls, "deactivations": self.deactivations, "overlaps": self.overlaps, "aborted": self.aborted,
                 "active": len(self.active), "holding": sum(self.running.values()), "running": sorted(self.running)}
 
-    async def turn(self, actor: str, method: str, query: str, body: bytes) -> bytes:
+    async def turn(self, actor: str, method: str, body: bytes) -> bytes:
         self.calls += 1
         self.active.add(actor)
         if method == "add":
@@ -37,8 +36,8 @@ class Book:
             return str(self.counts[actor]).encode()
         if method == "echo":
             return body
-        if method == "big":
-            return b"b" * int(urllib.parse.parse_qs(query)["bytes"][0])
+        if method.startswith("big-"):
+            return b"b" * int(method[4:])
         if method == "hold":
             self.overlaps += self.running.get(actor, 0) > 0
             self.running[actor] = self.running.get(actor, 0) + 1
@@ -54,10 +53,10 @@ class Book:
             return b"released"
         return b""
 
-    async def answer(self, verb: str, path: str, query: str, body: bytes) -> tuple[int, bytes]:
+    async def answer(self, verb: str, path: str, body: bytes) -> tuple[int, bytes]:
         parts = path.split("/")
         if parts[1] == "actors" and len(parts) == 6 and verb == "PUT":
-            return 200, await self.turn(parts[3], parts[5], query, body)
+            return 200, await self.turn(parts[3], parts[5], body)
         if parts[1] == "actors" and len(parts) == 4 and verb == "DELETE":
             self.deactivations += 1
             self.active.discard(parts[3])
@@ -88,8 +87,8 @@ async def serve(book: Book, reader: asyncio.StreamReader, writer: asyncio.Stream
                 await reader.readline()
             else:
                 body = await reader.readexactly(int(fields.get("content-length", "0")))
-            path, _, query = target.partition("?")
-            turn = asyncio.ensure_future(book.answer(verb, path, query, body))
+            path = target.partition("?")[0]
+            turn = asyncio.ensure_future(book.answer(verb, path, body))
             if "hold" in path and not turn.done():
                 gone = asyncio.ensure_future(reader.read(1))  # the sidecar aborts a call by closing its connection
                 await asyncio.wait([turn, gone], return_when=asyncio.FIRST_COMPLETED)

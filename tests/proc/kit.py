@@ -43,6 +43,15 @@ def stopped(proc: Proc) -> None:
     assert problem is None, problem
 
 
+def ends_within_grace(proc: Proc, grace_s: float = 5.0) -> int:
+    """For a stop (begun already) that others hold up: it ends in order, or with status 1 when the grace period is over."""
+    code = proc.handle.wait(grace_s + 5)
+    proc.ends = code
+    said = "Graceful shutdown timeout exceeded" in proc.log.read_text(errors="replace")
+    assert (code, said) in ((0, False), (1, True)), proc.tail()
+    return code
+
+
 def again(proc: Proc, wait: bool = True) -> Proc:
     """Start a process that has ended once more, with the same flags and ports."""
     proc.ends = -signal.SIGTERM if isinstance(proc, App) else 0
