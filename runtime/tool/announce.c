@@ -12,7 +12,8 @@ static void add_type(struct tr_slice metadata, struct tr_buf *out)
     struct tr_slice type;
     struct tr_err err;
     const size_t start = out->len;
-    if (tr_json_check(metadata, &metadata, &err) == TR_OK && tr_json_get(metadata, "actorRuntime", &runtime) &&
+    if (tr_json_check(metadata, &metadata, &err) == TR_OK &&
+        tr_json_get(metadata, "actorRuntime", &runtime) &&
         tr_json_get(runtime, "activeActors", &actors)) {
         struct tr_json_iter it = tr_json_iter(actors);
         if (tr_json_next(&it, &first) && tr_json_get(first, "type", &type)) {
@@ -24,7 +25,8 @@ static void add_type(struct tr_slice metadata, struct tr_buf *out)
     }
 }
 
-void tr_announce(const struct tr_launch *launch, const char *state, struct tr_slice metadata, struct tr_buf *out)
+void tr_announce(const struct tr_launch *launch, const char *state, struct tr_slice metadata,
+                 struct tr_buf *out)
 {
     tr_buf_addf(out, "ready: app '%s'", launch->app_id);
     if (launch->app_port != 0) {

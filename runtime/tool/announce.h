@@ -5,9 +5,11 @@
 #include "runtime/tool/launch.h"
 
 /*
- * Append lines, each with its line feed. `state` is the folder of our store, or NULL if the user brought one; `metadata`
- * is the sidecar's answer to GET /v1.0/metadata, from which the example takes an actor type that the app hosts.
+ * Append lines, each with its line feed. `state` is the folder of our store, or NULL if the user
+ * brought one; `metadata` is the sidecar's answer to GET /v1.0/metadata, from which the example
+ * takes an actor type that the app hosts.
  */
-void tr_announce(const struct tr_launch *launch, const char *state, struct tr_slice metadata, struct tr_buf *out);
+void tr_announce(const struct tr_launch *launch, const char *state, struct tr_slice metadata,
+                 struct tr_buf *out);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * Children: started by way of ourselves, ended as a group.
  *
- * The number of a group is not given away while it has a member. So after the end of the program itself the group may
- * still be asked for: whoever is left gets SIGTERM, TR_CHILD_LEFT_MS later SIGKILL, and is waited for a little more. Not
- * for ever: a member that has ended but that nobody collects (a container without an init) looks like a living one.
+ * The number of a group is not given away while it has a member. So after the end of the program
+ * itself the group may still be asked for: whoever is left gets SIGTERM, TR_CHILD_LEFT_MS later
+ * SIGKILL, and is waited for a little more. Not for ever: a member that has ended but that nobody
+ * collects (a container without an init) looks like a living one.
  */
 #include "runtime/tool/child.h"
 
@@ -17,7 +18,7 @@
 
 #define STATUS_NOT_FOUND 127 /* as shells have it */
 #define STATUS_NOT_RUN   126
-#define EXEC_WORDS       4   /* SELF dev --exec PID */
+#define EXEC_WORDS       4 /* SELF dev --exec PID */
 #define PID_DIGITS       16
 
 static bool has_group(const struct tr_child *child)
@@ -51,25 +52,28 @@ static void on_exit_of_program(void *ctx, int status, int signum)
     child->signum = signum;
     tr_process_free(&child->process);
     (void)kill(-child->pid, child->is_killed ? SIGKILL : SIGTERM);
-    child->give_up_ms = tr_loop_now_ms(child->loop) + TR_CHILD_KILLED_MS + (child->is_killed ? 0 : TR_CHILD_LEFT_MS);
+    child->give_up_ms = tr_loop_now_ms(child->loop) + TR_CHILD_KILLED_MS +
+                        (child->is_killed ? 0 : TR_CHILD_LEFT_MS);
     end_if_gone(child);
 }
 
 static void on_line(void *ctx, enum tr_process_output output, struct tr_slice line)
 {
     struct tr_child *child = ctx;
-    tr_dev_out_line(child->out, output == TR_PROCESS_STDOUT ? STDOUT_FILENO : STDERR_FILENO, child->name, line);
+    tr_dev_out_line(child->out, output == TR_PROCESS_STDOUT ? STDOUT_FILENO : STDERR_FILENO,
+                    child->name, line);
 }
 
-void tr_child_init(struct tr_child *child, struct tr_loop *loop, struct tr_dev_out *out, const char *name,
-                   void (*on_end)(struct tr_child *child), void *ctx)
+void tr_child_init(struct tr_child *child, struct tr_loop *loop, struct tr_dev_out *out,
+                   const char *name, void (*on_end)(struct tr_child *child), void *ctx)
 {
-    *child = (struct tr_child){ .loop = loop, .out = out, .name = name, .on_end = on_end, .ctx = ctx };
+    *child =
+        (struct tr_child){ .loop = loop, .out = out, .name = name, .on_end = on_end, .ctx = ctx };
     tr_timer_init(&child->leftover, loop, on_leftover);
 }
 
-enum tr_code tr_child_start(struct tr_child *child, const char *self, const char *const *argv, const char *const *env,
-                            struct tr_err *err)
+enum tr_code tr_child_start(struct tr_child *child, const char *self, const char *const *argv,
+                            const char *const *env, struct tr_err *err)
 {
     tr_assert(!child->is_running);
     const char *words[EXEC_WORDS + TR_CHILD_ARGS_MAX + 1] = { self, "dev", TR_CHILD_EXEC };
@@ -79,7 +83,8 @@ enum tr_code tr_child_start(struct tr_child *child, const char *self, const char
     size_t len = 0;
     while (argv[len] != NULL) {
         if (len == TR_CHILD_ARGS_MAX) {
-            return tr_err_set(err, TR_LIMIT, "more than %u words in the command of the %s", TR_CHILD_ARGS_MAX, child->name);
+            return tr_err_set(err, TR_LIMIT, "more than %u words in the command of the %s",
+                              TR_CHILD_ARGS_MAX, child->name);
         }
         words[EXEC_WORDS + len] = argv[len];
         len++;
@@ -136,7 +141,7 @@ int tr_child_exit_status(const struct tr_child *child)
     return child->signum != 0 ? 128 + child->signum : child->status;
 }
 
-/* --- in the child ------------------------------------------------------------------------------------------------------ */
+/* --- in the child ----------------------------------------------------------------------------- */
 
 int tr_child_exec_main(int argc, char **argv)
 {

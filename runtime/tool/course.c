@@ -1,7 +1,7 @@
 /*
- * Each stage of the start waits for one thing, whose arrival begins the next. Whatever ends the run, good or bad, comes to
- * begin_stop(); from there on each end of a process lets proceed() see what is to be stopped next. Stages that take too
- * long are ended by one timer.
+ * Each stage of the start waits for one thing, whose arrival begins the next. Whatever ends the
+ * run, good or bad, comes to begin_stop(); from there on each end of a process lets proceed() see
+ * what is to be stopped next. Stages that take too long are ended by one timer.
  */
 #include "runtime/tool/course.h"
 
@@ -15,18 +15,28 @@
 #define STATUS_FAILED 1
 #define STATUS_SIGNAL 128
 
-enum stage { MEETING, SIDECAR, APP, READY, STOP_SIDECAR, STOP_APP, STOP_PLACEMENT, DONE, STAGES_LEN };
+enum stage {
+    MEETING,
+    SIDECAR,
+    APP,
+    READY,
+    STOP_SIDECAR,
+    STOP_APP,
+    STOP_PLACEMENT,
+    DONE,
+    STAGES_LEN
+};
 
 #define TO_STOP TR_SM_TO(STOP_SIDECAR)
 static const struct tr_sm_state stages[STAGES_LEN] = {
-    [MEETING]        = { "meeting",        TR_SM_TO(SIDECAR) | TO_STOP },
-    [SIDECAR]        = { "sidecar",        TR_SM_TO(APP) | TO_STOP },
-    [APP]            = { "app",            TR_SM_TO(READY) | TO_STOP },
-    [READY]          = { "ready",          TO_STOP },
-    [STOP_SIDECAR]   = { "stop-sidecar",   TR_SM_TO(STOP_APP) },
-    [STOP_APP]       = { "stop-app",       TR_SM_TO(STOP_PLACEMENT) },
+    [MEETING] = { "meeting", TR_SM_TO(SIDECAR) | TO_STOP },
+    [SIDECAR] = { "sidecar", TR_SM_TO(APP) | TO_STOP },
+    [APP] = { "app", TR_SM_TO(READY) | TO_STOP },
+    [READY] = { "ready", TO_STOP },
+    [STOP_SIDECAR] = { "stop-sidecar", TR_SM_TO(STOP_APP) },
+    [STOP_APP] = { "stop-app", TR_SM_TO(STOP_PLACEMENT) },
     [STOP_PLACEMENT] = { "stop-placement", TR_SM_TO(DONE) },
-    [DONE]           = { "done",           0 },
+    [DONE] = { "done", 0 },
 };
 
 static const char *const part_names[TR_PARTS_LEN] = { "placement", "sidecar", "app" };
@@ -53,7 +63,7 @@ static void move(struct tr_course *course, enum stage to, uint64_t limit_ms)
     tr_timer_set(&course->limit, tr_loop_now_ms(course->loop) + limit_ms);
 }
 
-/* --- stop --------------------------------------------------------------------------------------------------------------- */
+/* --- stop ------------------------------------------------------------------------------------- */
 
 /* The app gets the signal that we got: it may mean different things to it. */
 static int signal_for(const struct tr_course *course)
@@ -99,7 +109,8 @@ void tr_course_signal(struct tr_course *course, int signum)
         begin_stop(course);
         return;
     }
-    tr_dev_complain(course->out, "signal %d (%s) again: killing what is left", signum, strsignal(signum));
+    tr_dev_complain(course->out, "signal %d (%s) again: killing what is left", signum,
+                    strsignal(signum));
     for (size_t i = 0; i < TR_PARTS_LEN; i++) {
         tr_child_kill(&course->parts[i], SIGKILL);
     }
@@ -136,7 +147,8 @@ static void on_limit(struct tr_timer *timer)
         fail(course, "the sidecar did not get ready in time");
         return;
     case APP:
-        tr_dev_say(course->out, "waiting for the app to listen on port %u (its APP_PORT)", course->launch->app_port);
+        tr_dev_say(course->out, "waiting for the app to listen on port %u (its APP_PORT)",
+                   course->launch->app_port);
         return;
     case STOP_SIDECAR:
     case STOP_APP:
@@ -161,7 +173,7 @@ static void on_check(struct tr_check *check)
     }
 }
 
-/* --- start ------------------------------------------------------------------------------------------------------------- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static void on_metadata(void *ctx, struct tr_slice body)
 {
@@ -183,21 +195,25 @@ static void on_app_ready(void *ctx, struct tr_slice body)
     (void)body;
     move(course, READY, TR_COURSE_START_MS);
     tr_timer_stop(&course->limit);
-    course->probe = tr_probe_new(course->loop, course->launch->http_port, "/v1.0/metadata", 200, on_metadata, course);
+    course->probe = tr_probe_new(course->loop, course->launch->http_port, "/v1.0/metadata", 200,
+                                 on_metadata, course);
 }
 
 static enum tr_code start_app(struct tr_course *course, struct tr_err *err)
 {
     const struct tr_launch *launch = course->launch;
     if (course->command == NULL) {
-        tr_dev_say(course->out, "start your app now: it listens on port %u, with DAPR_HTTP_PORT=%u DAPR_GRPC_PORT=%u",
-                   launch->app_port, launch->http_port, launch->grpc_port);
+        tr_dev_say(
+            course->out,
+            "start your app now: it listens on port %u, with DAPR_HTTP_PORT=%u DAPR_GRPC_PORT=%u",
+            launch->app_port, launch->http_port, launch->grpc_port);
         return TR_OK;
     }
     struct tr_words env = { 0 };
     tr_launch_app_env(launch, getenv("PYTHONUNBUFFERED"), &env);
-    const enum tr_code rc = tr_child_start(&course->parts[TR_PART_APP], launch->self,
-                                           (const char *const *)course->command, tr_words_list(&env), err);
+    const enum tr_code rc =
+        tr_child_start(&course->parts[TR_PART_APP], launch->self,
+                       (const char *const *)course->command, tr_words_list(&env), err);
     course->app_was_started = rc == TR_OK;
     tr_words_fini(&env);
     return rc;
@@ -213,7 +229,8 @@ static void on_sidecar_ready(void *ctx, struct tr_slice body)
         fail(course, err.msg);
         return;
     }
-    course->probe = tr_probe_new(course->loop, course->launch->http_port, "/v1.0/healthz", 204, on_app_ready, course);
+    course->probe = tr_probe_new(course->loop, course->launch->http_port, "/v1.0/healthz", 204,
+                                 on_app_ready, course);
 }
 
 /* The sidecar is ready for the app when it could call out; its own readiness includes the app. */
@@ -226,10 +243,10 @@ static void on_place_ready(void *ctx)
     move(course, SIDECAR, TR_COURSE_START_MS);
     tr_launch_sidecar(course->launch, course->place.at.port, &argv);
     tr_launch_sidecar_env(&env);
-    if (tr_child_start(&course->parts[TR_PART_SIDECAR], course->launch->self, tr_words_list(&argv), tr_words_list(&env),
-                       &err) == TR_OK) {
-        course->probe = tr_probe_new(course->loop, course->launch->http_port, "/v1.0/healthz/outbound", 204,
-                                     on_sidecar_ready, course);
+    if (tr_child_start(&course->parts[TR_PART_SIDECAR], course->launch->self, tr_words_list(&argv),
+                       tr_words_list(&env), &err) == TR_OK) {
+        course->probe = tr_probe_new(course->loop, course->launch->http_port,
+                                     "/v1.0/healthz/outbound", 204, on_sidecar_ready, course);
     } else {
         fail(course, err.msg);
     }
@@ -247,7 +264,8 @@ enum tr_code tr_course_start(struct tr_course *course, struct tr_err *err)
     course->stage = MEETING;
     tr_timer_init(&course->limit, course->loop, on_limit);
     for (size_t i = 0; i < TR_PARTS_LEN; i++) {
-        tr_child_init(&course->parts[i], course->loop, course->out, part_names[i], on_part_end, course);
+        tr_child_init(&course->parts[i], course->loop, course->out, part_names[i], on_part_end,
+                      course);
     }
     course->check.cb = on_check;
     tr_loop_on_check(course->loop, &course->check);
@@ -263,7 +281,7 @@ enum tr_code tr_course_start(struct tr_course *course, struct tr_err *err)
     return tr_place_start(&course->place, course->meet_folder, err);
 }
 
-/* --- end ---------------------------------------------------------------------------------------------------------------- */
+/* --- end -------------------------------------------------------------------------------------- */
 
 int tr_course_exit_status(const struct tr_course *course)
 {

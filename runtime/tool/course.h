@@ -16,14 +16,14 @@
 enum tr_part { TR_PART_PLACEMENT, TR_PART_SIDECAR, TR_PART_APP, TR_PARTS_LEN };
 
 struct tr_course {
-    struct tr_loop *loop;           /* borrowed, as all inputs */
+    struct tr_loop *loop; /* borrowed, as all inputs */
     struct tr_dev_out *out;
     const struct tr_launch *launch;
     struct tr_ports *ports;
     const char *meet_folder;
-    const char *state;              /* folder of our store, or NULL */
-    char *const *command;           /* of the app, or NULL: the user starts it */
-    struct tr_place place;          /* private, as all below */
+    const char *state;     /* folder of our store, or NULL */
+    char *const *command;  /* of the app, or NULL: the user starts it */
+    struct tr_place place; /* private, as all below */
     struct tr_child parts[TR_PARTS_LEN];
     struct tr_probe *probe; /* owned; what the stage waits for */
     struct tr_timer limit;  /* of the stage */

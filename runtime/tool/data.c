@@ -1,4 +1,5 @@
-/* The data folder. Files are written under another name and then renamed, so that a reader sees a whole one. */
+/* The data folder. Files are written under another name and then renamed, so that a reader sees a
+ * whole one. */
 #include "runtime/tool/data.h"
 
 #include <errno.h>
@@ -30,7 +31,9 @@ static enum tr_code make_folders(const char *folder, struct tr_err *err)
         tr_buf_add_char(&path, *c);
     }
     tr_buf_fini(&path);
-    return mkdir(folder, S_IRWXU) == 0 || errno == EEXIST ? TR_OK : io_error("make folder", folder, errno, err);
+    return mkdir(folder, S_IRWXU) == 0 || errno == EEXIST
+               ? TR_OK
+               : io_error("make folder", folder, errno, err);
 }
 
 static enum tr_code write_file(const char *path, struct tr_slice text, struct tr_err *err)
@@ -113,8 +116,8 @@ void tr_data_fini(struct tr_data *data)
     tr_buf_fini(&data->components);
 }
 
-enum tr_code tr_data_has_actor_store(const struct tr_arg_list *folders, const char *app_id, bool *out_has,
-                                     struct tr_err *err)
+enum tr_code tr_data_has_actor_store(const struct tr_arg_list *folders, const char *app_id,
+                                     bool *out_has, struct tr_err *err)
 {
     struct tr_log_sink sink;
     struct tr_log log;

@@ -5,7 +5,8 @@
  *   components/statestore.yaml  the component of the store, written at each start
  *   state/                      the store itself
  *
- * Several `troupe dev` may use one folder at a time; state.lmdb allows that, and files are written whole.
+ * Several `troupe dev` may use one folder at a time; state.lmdb allows that, and files are written
+ * whole.
  */
 #ifndef TR_TOOL_DATA_H
 #define TR_TOOL_DATA_H
@@ -25,7 +26,8 @@ struct tr_data {
  * Owns:   tr_data_fini().
  * Errors: TR_IO, TR_PERMISSION; naming the file or folder.
  */
-TR_MUST_USE enum tr_code tr_data_prepare(struct tr_data *data, const char *folder, struct tr_err *err);
+TR_MUST_USE enum tr_code tr_data_prepare(struct tr_data *data, const char *folder,
+                                         struct tr_err *err);
 void tr_data_fini(struct tr_data *data);
 
 /* Append the component of the store whose folder is `state`. */
@@ -36,7 +38,8 @@ void tr_data_component(struct tr_slice state, struct tr_buf *out);
  *
  * Errors: TR_IO, a folder cannot be read; and what else makes the sidecar refuse the resources.
  */
-TR_MUST_USE enum tr_code tr_data_has_actor_store(const struct tr_arg_list *folders, const char *app_id, bool *out_has,
+TR_MUST_USE enum tr_code tr_data_has_actor_store(const struct tr_arg_list *folders,
+                                                 const char *app_id, bool *out_has,
                                                  struct tr_err *err);
 
 #endif

@@ -33,9 +33,10 @@ struct dev {
     struct tr_signal_watch *watches[TR_ARRAY_LEN(signals)];
 };
 
-/* --- set up ------------------------------------------------------------------------------------------------------------- */
+/* --- set up ----------------------------------------------------------------------------------- */
 
-/* The path that shows in lists of processes; or the link that works even when the file was replaced by a new build. */
+/* The path that shows in lists of processes; or the link that works even when the file was replaced
+ * by a new build. */
 static void find_self(struct tr_buf *out)
 {
     static const char link[] = "/proc/self/exe";
@@ -54,17 +55,20 @@ static void find_self(struct tr_buf *out)
     tr_buf_add_str(out, link);
 }
 
-/* The user's folder for such files, if it is there and his; a shell of another user may have kept the variable. */
+/* The user's folder for such files, if it is there and his; a shell of another user may have kept
+ * the variable. */
 static const char *runtime_dir(void)
 {
     const char *dir = getenv("XDG_RUNTIME_DIR");
     struct stat st;
-    const bool is_good = dir != NULL && stat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+    const bool is_good =
+        dir != NULL && stat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
     return is_good ? dir : NULL;
 }
 
 /* A port that was asked for, or a free one. */
-static enum tr_code settle_port(struct dev *dev, uint16_t wanted, uint16_t *out_port, struct tr_err *err)
+static enum tr_code settle_port(struct dev *dev, uint16_t wanted, uint16_t *out_port,
+                                struct tr_err *err)
 {
     if (wanted == 0) {
         return tr_ports_choose(&dev->ports, out_port, err);
@@ -86,7 +90,8 @@ static enum tr_code settle_ports(struct dev *dev, struct tr_err *err)
             return tr_err_set(err, TR_EXISTS, "port %u is taken by another program", own[i]);
         }
     }
-    enum tr_code rc = o->app_listens ? settle_port(dev, o->app_port, &dev->launch.app_port, err) : TR_OK;
+    enum tr_code rc =
+        o->app_listens ? settle_port(dev, o->app_port, &dev->launch.app_port, err) : TR_OK;
     rc = rc == TR_OK ? settle_port(dev, o->http_port, &dev->launch.http_port, err) : rc;
     rc = rc == TR_OK ? settle_port(dev, o->grpc_port, &dev->launch.grpc_port, err) : rc;
     return rc == TR_OK ? tr_ports_choose(&dev->ports, &dev->launch.metrics_port, err) : rc;
@@ -97,7 +102,9 @@ static enum tr_code settle_folders(struct dev *dev, struct tr_err *err)
 {
     const struct tr_arg_list *given = &dev->options->flags.resources_path;
     bool has_store = false;
-    enum tr_code rc = given->len == 0 ? TR_OK : tr_data_has_actor_store(given, dev->launch.app_id, &has_store, err);
+    enum tr_code rc = given->len == 0
+                          ? TR_OK
+                          : tr_data_has_actor_store(given, dev->launch.app_id, &has_store, err);
     if (rc != TR_OK) {
         return tr_err_wrap(err, "resources");
     }
@@ -126,7 +133,8 @@ static void on_signal(void *ctx, int signum)
 static enum tr_code watch_signals(struct dev *dev, struct tr_err *err)
 {
     for (size_t i = 0; i < TR_ARRAY_LEN(signals); i++) {
-        const enum tr_code rc = tr_signal_watch_new(dev->loop, signals[i], on_signal, dev, &dev->watches[i], err);
+        const enum tr_code rc =
+            tr_signal_watch_new(dev->loop, signals[i], on_signal, dev, &dev->watches[i], err);
         if (rc != TR_OK) {
             return rc;
         }
@@ -134,7 +142,7 @@ static enum tr_code watch_signals(struct dev *dev, struct tr_err *err)
     return TR_OK;
 }
 
-/* --- run ---------------------------------------------------------------------------------------------------------------- */
+/* --- run -------------------------------------------------------------------------------------- */
 
 static int run(struct dev *dev)
 {

@@ -1,5 +1,6 @@
 /*
- * Command lines and environments. Everything listens on 127.0.0.1 only: a developer's machine offers nothing to others.
+ * Command lines and environments. Everything listens on 127.0.0.1 only: a developer's machine
+ * offers nothing to others.
  */
 #include "runtime/tool/launch.h"
 
@@ -8,7 +9,7 @@
 
 #define LOCAL "127.0.0.1"
 
-/* --- words ------------------------------------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 void tr_words_addf(struct tr_words *words, const char *fmt, ...)
 {
@@ -37,9 +38,10 @@ void tr_words_fini(struct tr_words *words)
     *words = (struct tr_words){ 0 };
 }
 
-/* --- command lines ----------------------------------------------------------------------------------------------------- */
+/* --- command lines ---------------------------------------------------------------------------- */
 
-void tr_launch_placement(const struct tr_launch *launch, uint16_t port, uint16_t health, struct tr_words *argv)
+void tr_launch_placement(const struct tr_launch *launch, uint16_t port, uint16_t health,
+                         struct tr_words *argv)
 {
     tr_words_addf(argv, "%s", launch->self);
     tr_words_addf(argv, "placement");
@@ -65,7 +67,8 @@ static void add_folder(struct tr_words *argv, const char *folder)
     tr_buf_fini(&field);
 }
 
-void tr_launch_sidecar(const struct tr_launch *launch, uint16_t placement_port, struct tr_words *argv)
+void tr_launch_sidecar(const struct tr_launch *launch, uint16_t placement_port,
+                       struct tr_words *argv)
 {
     tr_words_addf(argv, "%s", launch->self);
     tr_words_addf(argv, "sidecar");
@@ -87,7 +90,7 @@ void tr_launch_sidecar(const struct tr_launch *launch, uint16_t placement_port, 
     tr_words_addf(argv, "--log-level=%s", launch->log_level);
 }
 
-/* --- environments ------------------------------------------------------------------------------------------------------ */
+/* --- environments ----------------------------------------------------------------------------- */
 
 void tr_launch_sidecar_env(struct tr_words *env)
 {
@@ -105,6 +108,7 @@ void tr_launch_app_env(const struct tr_launch *launch, const char *unbuffered, s
     tr_words_addf(env, "DAPR_GRPC_PORT=%u", launch->grpc_port);
     tr_words_addf(env, "DAPR_METRICS_PORT=%u", launch->metrics_port);
     if (unbuffered == NULL) {
-        tr_words_addf(env, "PYTHONUNBUFFERED=1"); /* a Python app's lines appear when they are printed, not at its end */
+        tr_words_addf(env, "PYTHONUNBUFFERED=1"); /* a Python app's lines appear when they are
+                                                     printed, not at its end */
     }
 }

@@ -31,14 +31,17 @@ struct tr_launch {
     size_t folders_len;
 };
 
-void tr_launch_placement(const struct tr_launch *launch, uint16_t port, uint16_t health, struct tr_words *argv);
-void tr_launch_sidecar(const struct tr_launch *launch, uint16_t placement_port, struct tr_words *argv);
+void tr_launch_placement(const struct tr_launch *launch, uint16_t port, uint16_t health,
+                         struct tr_words *argv);
+void tr_launch_sidecar(const struct tr_launch *launch, uint16_t placement_port,
+                       struct tr_words *argv);
 
 /*
  * Additions to our own environment. `unbuffered` is ours: the value of PYTHONUNBUFFERED, or NULL.
  * Source of the names: Dapr CLI pkg/standalone/run.go, getEnv.
  */
 void tr_launch_sidecar_env(struct tr_words *env);
-void tr_launch_app_env(const struct tr_launch *launch, const char *unbuffered, struct tr_words *env);
+void tr_launch_app_env(const struct tr_launch *launch, const char *unbuffered,
+                       struct tr_words *env);
 
 #endif

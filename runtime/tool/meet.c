@@ -12,11 +12,12 @@
 
 #define FILE_BYTES_MAX 256U
 
-/* --- text -------------------------------------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 void tr_meet_format(const struct tr_meet_place *place, struct tr_buf *out)
 {
-    tr_buf_addf(out, "port %u\nhealth %u\npid %" PRIu32 "\nend\n", place->port, place->health, place->pid);
+    tr_buf_addf(out, "port %u\nhealth %u\npid %" PRIu32 "\nend\n", place->port, place->health,
+                place->pid);
 }
 
 /* One line "NAME NUMBER", cut off `*rest`. */
@@ -24,7 +25,8 @@ static bool take_number(struct tr_slice *rest, const char *name, uint64_t max, u
 {
     struct tr_slice line;
     struct tr_slice word;
-    if (!tr_slice_split(rest, '\n', &line) || !tr_slice_split(&line, ' ', &word) || !tr_slice_eq_str(word, name)) {
+    if (!tr_slice_split(rest, '\n', &line) || !tr_slice_split(&line, ' ', &word) ||
+        !tr_slice_eq_str(word, name)) {
         return false;
     }
     uint64_t value = 0;
@@ -43,15 +45,18 @@ bool tr_meet_parse(struct tr_slice text, struct tr_meet_place *out_place)
     uint64_t port = 0;
     uint64_t health = 0;
     uint64_t pid = 0;
-    if (!take_number(&text, "port", UINT16_MAX, &port) || !take_number(&text, "health", UINT16_MAX, &health) ||
+    if (!take_number(&text, "port", UINT16_MAX, &port) ||
+        !take_number(&text, "health", UINT16_MAX, &health) ||
         !take_number(&text, "pid", UINT32_MAX, &pid) || !tr_slice_eq_str(text, "end\n")) {
         return false;
     }
-    *out_place = (struct tr_meet_place){ .port = (uint16_t)port, .health = (uint16_t)health, .pid = (uint32_t)pid };
+    *out_place = (struct tr_meet_place){ .port = (uint16_t)port,
+                                         .health = (uint16_t)health,
+                                         .pid = (uint32_t)pid };
     return true;
 }
 
-/* --- file -------------------------------------------------------------------------------------------------------------- */
+/* --- file ------------------------------------------------------------------------------------- */
 
 void tr_meet_folder(const char *runtime_dir, unsigned uid, struct tr_buf *out)
 {
@@ -122,15 +127,18 @@ bool tr_meet_read(const struct tr_meet *meet, struct tr_meet_place *out_place)
     return n > 0 && tr_meet_parse(tr_slice(text, (size_t)n), out_place);
 }
 
-enum tr_code tr_meet_write(struct tr_meet *meet, const struct tr_meet_place *place, struct tr_err *err)
+enum tr_code tr_meet_write(struct tr_meet *meet, const struct tr_meet_place *place,
+                           struct tr_err *err)
 {
     tr_assert(meet->is_owner);
     struct tr_buf text = { 0 };
     tr_meet_format(place, &text);
     tr_assert(text.len <= FILE_BYTES_MAX);
     enum tr_code rc = TR_OK;
-    if (pwrite(meet->fd, text.ptr, text.len, 0) != (ssize_t)text.len || ftruncate(meet->fd, (off_t)text.len) != 0) {
-        rc = tr_err_set(err, TR_IO, "write file '%s': %s", tr_buf_cstr(&meet->path), strerror(errno));
+    if (pwrite(meet->fd, text.ptr, text.len, 0) != (ssize_t)text.len ||
+        ftruncate(meet->fd, (off_t)text.len) != 0) {
+        rc = tr_err_set(err, TR_IO, "write file '%s': %s", tr_buf_cstr(&meet->path),
+                        strerror(errno));
     }
     tr_buf_fini(&text);
     return rc;

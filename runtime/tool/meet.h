@@ -1,9 +1,10 @@
 /*
- * The place where every `troupe dev` of a user on this machine meets: one file with the ports of the placement service,
- * locked by the process that runs it. See dev.h for the whole.
+ * The place where every `troupe dev` of a user on this machine meets: one file with the ports of
+ * the placement service, locked by the process that runs it. See dev.h for the whole.
  *
- * The lock is flock()'s: the system gives it up when its holder ends, however it ends. Readers do not lock; the text is
- * short, written in one call and checked when it is read, so a reader that comes in the middle reads again later.
+ * The lock is flock()'s: the system gives it up when its holder ends, however it ends. Readers do
+ * not lock; the text is short, written in one call and checked when it is read, so a reader that
+ * comes in the middle reads again later.
  */
 #ifndef TR_TOOL_MEET_H
 #define TR_TOOL_MEET_H
@@ -27,7 +28,8 @@ struct tr_meet {
     bool is_owner; /* readable */
 };
 
-/* Append the folder to meet in: $XDG_RUNTIME_DIR/troupe if `runtime_dir` is an absolute path, else /tmp/troupe-<uid>. */
+/* Append the folder to meet in: $XDG_RUNTIME_DIR/troupe if `runtime_dir` is an absolute path, else
+ * /tmp/troupe-<uid>. */
 void tr_meet_folder(const char *runtime_dir, unsigned uid, struct tr_buf *out);
 
 /*
@@ -45,7 +47,8 @@ bool tr_meet_own(struct tr_meet *meet);
 /* What the file says; false if it says nothing yet, or is being written. */
 bool tr_meet_read(const struct tr_meet *meet, struct tr_meet_place *out_place);
 /* Say it. For the owner. Errors: TR_IO. */
-TR_MUST_USE enum tr_code tr_meet_write(struct tr_meet *meet, const struct tr_meet_place *place, struct tr_err *err);
+TR_MUST_USE enum tr_code tr_meet_write(struct tr_meet *meet, const struct tr_meet_place *place,
+                                       struct tr_err *err);
 
 /* The text of the file, and its reading: false unless it is whole. */
 void tr_meet_format(const struct tr_meet_place *place, struct tr_buf *out);

@@ -30,21 +30,21 @@ struct tr_dev_options {
 };
 
 /*
- * Fill `options` from the command line; argv[0] is passed over. `folder` is the path that gives the app's id if there is
- * no --app-id. When args.wants_help is set, nothing but it is worked out.
+ * Fill `options` from the command line; argv[0] is passed over. `folder` is the path that gives the
+ * app's id if there is no --app-id. When args.wants_help is set, nothing but it is worked out.
  *
  * Owns:   tr_dev_options_fini(), not after an error.
  * Errors: TR_INVALID, to be shown with the usage.
  */
-TR_MUST_USE enum tr_code tr_dev_options_parse(struct tr_dev_options *options, int argc, char **argv, struct tr_slice folder,
-                                              struct tr_err *err);
+TR_MUST_USE enum tr_code tr_dev_options_parse(struct tr_dev_options *options, int argc, char **argv,
+                                              struct tr_slice folder, struct tr_err *err);
 void tr_dev_options_fini(struct tr_dev_options *options);
 
 void tr_dev_options_usage(struct tr_buf *out);
 
 /*
- * Append an app id made of the last part of a path: small letters, digits and single dashes between them; "app" if
- * nothing is left. Cut to TR_DEV_APP_ID_MAX.
+ * Append an app id made of the last part of a path: small letters, digits and single dashes between
+ * them; "app" if nothing is left. Cut to TR_DEV_APP_ID_MAX.
  */
 #define TR_DEV_APP_ID_MAX 63U
 void tr_dev_app_id_of(struct tr_slice path, struct tr_buf *out);

@@ -6,8 +6,8 @@
  *   app       | ...
  *   troupe    | ...
  *
- * Writing waits for the reader, on purpose: the pipes of the processes then fill up and hold them back, as in a shell's
- * pipeline, and no line is lost.
+ * Writing waits for the reader, on purpose: the pipes of the processes then fill up and hold them
+ * back, as in a shell's pipeline, and no line is lost.
  */
 #ifndef TR_TOOL_OUT_H
 #define TR_TOOL_OUT_H

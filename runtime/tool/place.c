@@ -1,8 +1,9 @@
 /*
  * Looks, by a timer: may we own the lock; then, is the service there.
  *
- * As owner: wait until the ports of the last owner are free, or choose new ones if nobody can be using them and waiting
- * was in vain, write them down, start the service. As follower: read where it is.
+ * As owner: wait until the ports of the last owner are free, or choose new ones if nobody can be
+ * using them and waiting was in vain, write them down, start the service. As follower: read where
+ * it is.
  */
 #include "runtime/tool/place.h"
 
@@ -22,7 +23,7 @@ static void look_again(struct tr_place *place)
                  tr_loop_now_ms(place->loop) + (is_calm ? TR_PLACE_LATER_MS : TR_PLACE_SOON_MS));
 }
 
-/* --- ready ------------------------------------------------------------------------------------------------------------- */
+/* --- ready ------------------------------------------------------------------------------------ */
 
 static void on_healthy(void *ctx, struct tr_slice body)
 {
@@ -34,8 +35,8 @@ static void on_healthy(void *ctx, struct tr_slice body)
     }
     place->is_ready = true;
     if (!place->meet.is_owner) {
-        tr_dev_say(place->out, "sharing the placement service of process %" PRIu32 " on port %u", place->at.pid,
-                   place->at.port);
+        tr_dev_say(place->out, "sharing the placement service of process %" PRIu32 " on port %u",
+                   place->at.pid, place->at.port);
     }
     place->on_ready(place->ctx);
 }
@@ -44,11 +45,12 @@ static void ask_health(struct tr_place *place)
 {
     tr_probe_free(&place->probe);
     if (!place->is_ready) {
-        place->probe = tr_probe_new(place->loop, place->at.health, "/healthz", 200, on_healthy, place);
+        place->probe =
+            tr_probe_new(place->loop, place->at.health, "/healthz", 200, on_healthy, place);
     }
 }
 
-/* --- owner ------------------------------------------------------------------------------------------------------------- */
+/* --- owner ------------------------------------------------------------------------------------ */
 
 static enum tr_code start_service(struct tr_place *place, struct tr_err *err)
 {
@@ -73,21 +75,23 @@ static enum tr_code choose_ports(struct tr_place *place, struct tr_err *err)
 static void run_service(struct tr_place *place)
 {
     struct tr_err err;
-    if (place->has_at &&
-        !(tr_port_is_free(place->loop, place->at.port) && tr_port_is_free(place->loop, place->at.health))) {
+    if (place->has_at && !(tr_port_is_free(place->loop, place->at.port) &&
+                           tr_port_is_free(place->loop, place->at.health))) {
         if (tr_loop_now_ms(place->loop) < place->give_up_ms) {
             look_again(place);
             return;
         }
         if (place->is_ready) { /* our sidecar, and others, know the old port only */
-            tr_err_set(&err, TR_EXISTS, "the port of the placement service, %u or %u, was taken by another program",
+            tr_err_set(&err, TR_EXISTS,
+                       "the port of the placement service, %u or %u, was taken by another program",
                        place->at.port, place->at.health);
             fail(place, &err);
             return;
         }
         place->has_at = false;
     }
-    if ((!place->has_at && choose_ports(place, &err) != TR_OK) || start_service(place, &err) != TR_OK) {
+    if ((!place->has_at && choose_ports(place, &err) != TR_OK) ||
+        start_service(place, &err) != TR_OK) {
         fail(place, &err);
         return;
     }
@@ -98,7 +102,8 @@ static void become_owner(struct tr_place *place)
 {
     place->give_up_ms = tr_loop_now_ms(place->loop) + TR_PLACE_PORTS_MS;
     if (place->is_ready) {
-        tr_dev_say(place->out, "taking over the placement service of process %" PRIu32, place->at.pid);
+        tr_dev_say(place->out, "taking over the placement service of process %" PRIu32,
+                   place->at.pid);
     } else {
         tr_probe_free(&place->probe);
         place->has_at = tr_meet_read(&place->meet, &place->at);
@@ -106,22 +111,25 @@ static void become_owner(struct tr_place *place)
     run_service(place);
 }
 
-/* --- follower ---------------------------------------------------------------------------------------------------------- */
+/* --- follower --------------------------------------------------------------------------------- */
 
 static void follow(struct tr_place *place)
 {
     struct tr_meet_place said;
     struct tr_err err;
     const bool is_said = tr_meet_read(&place->meet, &said);
-    const bool is_same = is_said && place->has_at && said.port == place->at.port && said.health == place->at.health;
+    const bool is_same =
+        is_said && place->has_at && said.port == place->at.port && said.health == place->at.health;
     if (place->is_ready && is_said && !is_same) {
-        tr_err_set(&err, TR_UNAVAILABLE, "process %" PRIu32 " moved the placement service to another port: start again",
+        tr_err_set(&err, TR_UNAVAILABLE,
+                   "process %" PRIu32 " moved the placement service to another port: start again",
                    said.pid);
         fail(place, &err);
         return;
     }
     if (!place->is_ready && tr_loop_now_ms(place->loop) >= place->give_up_ms) {
-        tr_err_set(&err, TR_DEADLINE, "the placement service of process %" PRIu32 " (see '%s') does not answer",
+        tr_err_set(&err, TR_DEADLINE,
+                   "the placement service of process %" PRIu32 " (see '%s') does not answer",
                    place->at.pid, tr_buf_cstr(&place->meet.path));
         fail(place, &err);
         return;
@@ -148,7 +156,7 @@ static void on_tick(struct tr_timer *timer)
     }
 }
 
-/* --- life -------------------------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 void tr_place_init(struct tr_place *place, struct tr_loop *loop)
 {

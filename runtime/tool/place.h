@@ -20,13 +20,14 @@
 #define TR_PLACE_PORTS_MS 10000U /* an owner waits so long for the ports of the last one */
 
 struct tr_place {
-    struct tr_loop *loop;           /* borrowed, as all inputs */
+    struct tr_loop *loop; /* borrowed, as all inputs */
     struct tr_ports *ports;
     struct tr_dev_out *out;
     const struct tr_launch *launch;
-    struct tr_child *child;         /* of the service, when it is ours; whoever initialised it hears of its end */
+    struct tr_child
+        *child; /* of the service, when it is ours; whoever initialised it hears of its end */
     void (*on_ready)(void *ctx);                            /* comes once */
-    void (*on_failed)(void *ctx, const struct tr_err *err); /* comes at most once, not after the stop */
+    void (*on_failed)(void *ctx, const struct tr_err *err); /* at most once, not after the stop */
     void *ctx;
     struct tr_meet_place at; /* readable when it is ready */
     bool is_ready;           /* readable */
@@ -43,7 +44,8 @@ void tr_place_init(struct tr_place *place, struct tr_loop *loop);
  * From now on callbacks may come, on later turns.
  * Errors: those of tr_meet_open().
  */
-TR_MUST_USE enum tr_code tr_place_start(struct tr_place *place, const char *folder, struct tr_err *err);
+TR_MUST_USE enum tr_code tr_place_start(struct tr_place *place, const char *folder,
+                                        struct tr_err *err);
 /* No callbacks after this. The child is its owner's to stop. */
 void tr_place_stop(struct tr_place *place);
 /* Give up the lock, which lets others take over: when the child has ended. */

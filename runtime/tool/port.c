@@ -6,7 +6,9 @@
 static void on_accept(void *ctx, struct tr_stream *stream)
 {
     (void)ctx;
-    tr_stream_close(stream, NULL, NULL); /* the listener is gone before the loop turns; this is for completeness */
+    tr_stream_close(
+        stream, NULL,
+        NULL); /* the listener is gone before the loop turns; this is for completeness */
 }
 
 bool tr_port_is_free(struct tr_loop *loop, uint16_t port)
@@ -52,5 +54,6 @@ enum tr_code tr_ports_choose(struct tr_ports *ports, uint16_t *out_port, struct 
             return TR_OK;
         }
     }
-    return tr_err_set(err, TR_LIMIT, "no free port between %u and %u was found", TR_PORTS_LOW, TR_PORTS_HIGH);
+    return tr_err_set(err, TR_LIMIT, "no free port between %u and %u was found", TR_PORTS_LOW,
+                      TR_PORTS_HIGH);
 }

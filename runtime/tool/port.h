@@ -1,7 +1,7 @@
 /*
- * Ports that nobody listens on. They are chosen below the range for outgoing connections (32768 and up on Linux): there,
- * the system may give a chosen port away before its server listens, and a client that tries it until then can end up
- * connected to itself.
+ * Ports that nobody listens on. They are chosen below the range for outgoing connections (32768 and
+ * up on Linux): there, the system may give a chosen port away before its server listens, and a
+ * client that tries it until then can end up connected to itself.
  */
 #ifndef TR_TOOL_PORT_H
 #define TR_TOOL_PORT_H
@@ -29,7 +29,8 @@ void tr_ports_init(struct tr_ports *ports, struct tr_loop *loop);
 /* Never choose this one. */
 void tr_ports_reserve(struct tr_ports *ports, uint16_t port);
 /* Errors: TR_LIMIT, all that were tried are taken. */
-TR_MUST_USE enum tr_code tr_ports_choose(struct tr_ports *ports, uint16_t *out_port, struct tr_err *err);
+TR_MUST_USE enum tr_code tr_ports_choose(struct tr_ports *ports, uint16_t *out_port,
+                                         struct tr_err *err);
 
 /* Could a server listen on 127.0.0.1 at this port now? */
 bool tr_port_is_free(struct tr_loop *loop, uint16_t port);

@@ -1,5 +1,6 @@
 /*
- * A probe is one HTTP client and one call, made again by a timer. It frees itself when its client is closed.
+ * A probe is one HTTP client and one call, made again by a timer. It frees itself when its client
+ * is closed.
  */
 #include "runtime/tool/probe.h"
 
@@ -47,8 +48,8 @@ static void on_again(struct tr_timer *timer)
     tr_http_call_start(probe->client, &probe->call);
 }
 
-struct tr_probe *tr_probe_new(struct tr_loop *loop, uint16_t port, const char *target, int status, tr_probe_fn *cb,
-                              void *ctx)
+struct tr_probe *tr_probe_new(struct tr_loop *loop, uint16_t port, const char *target, int status,
+                              tr_probe_fn *cb, void *ctx)
 {
     struct tr_probe *probe = tr_xzalloc(sizeof(*probe));
     const struct tr_http_client_conf conf = { .host = TR_SLICE_LIT("127.0.0.1"), .port = port };

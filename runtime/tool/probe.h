@@ -16,8 +16,8 @@ struct tr_probe;
 typedef void tr_probe_fn(void *ctx, struct tr_slice body);
 
 /* GET http://127.0.0.1:port/target until it answers `status`. `target` is static text. */
-struct tr_probe *tr_probe_new(struct tr_loop *loop, uint16_t port, const char *target, int status, tr_probe_fn *cb,
-                              void *ctx);
+struct tr_probe *tr_probe_new(struct tr_loop *loop, uint16_t port, const char *target, int status,
+                              tr_probe_fn *cb, void *ctx);
 /* No callback after this; NULL is accepted and left behind, the memory goes on a later turn. */
 void tr_probe_free(struct tr_probe **probe);
 

@@ -1,19 +1,23 @@
 #!/usr/bin/env python3
 """A counter actor in plain Python: the app beside a sidecar, speaking Dapr's HTTP actor callbacks.
 
-    app.py PORT SIDECAR_HTTP_PORT [NAME]
+    app.py [PORT SIDECAR_HTTP_PORT [NAME]]
+
+Without arguments the ports come from the environment, APP_PORT and DAPR_HTTP_PORT, as `troupe dev` gives them.
 
 Methods of an actor of the type `counter`: `increment` (adds the JSON number of the body, or 1) and `get`. Both answer
 `{"value": N, "host": NAME}`. The value is kept as actor state, so that it outlives the app, the sidecar and a move to
 another host. The sidecar runs one turn of an actor at a time; that is why reading, adding and saving need no lock here.
 """
 import json
+import os
 import sys
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-PORT = int(sys.argv[1])
-SIDECAR = f"http://127.0.0.1:{int(sys.argv[2])}/v1.0"
+PORT = int(sys.argv[1] if len(sys.argv) > 1 else os.environ["APP_PORT"])
+SIDECAR_PORT = int(sys.argv[2] if len(sys.argv) > 2 else os.environ["DAPR_HTTP_PORT"])
+SIDECAR = f"http://127.0.0.1:{SIDECAR_PORT}/v1.0"
 NAME = sys.argv[3] if len(sys.argv) > 3 else f"app-{PORT}"
 
 
