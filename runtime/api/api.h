@@ -24,7 +24,7 @@
 struct tr_api;
 struct tr_log;
 
-#define TR_API_STORES_MAX   64U
+#define TR_API_STORES_MAX   1024U
 #define TR_API_EXTENDED_MAX 256U /* entries that clients may put into the metadata */
 
 /* A loaded state store. */

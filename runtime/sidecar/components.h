@@ -6,12 +6,13 @@
 #ifndef TR_SIDECAR_COMPONENTS_H
 #define TR_SIDECAR_COMPONENTS_H
 
+#include "runtime/api/api.h"
 #include "runtime/base/log.h"
 #include "runtime/resource/configuration.h"
 #include "runtime/sidecar/options.h"
 #include "state/store.h"
 
-#define TR_COMPONENTS_STORES_MAX 64U
+#define TR_COMPONENTS_STORES_MAX TR_API_STORES_MAX
 
 struct tr_component {
     struct tr_buf name;
