@@ -3,6 +3,15 @@
 
 #include <stdlib.h>
 
+/* Source: Dapr pkg/diagnostics/errorcode_monitoring.go. */
+static const struct tr_metric_spec errors_spec = {
+    .name = "dapr_error_code_total",
+    .help = "Total number of times an error with a specific error code was encountered.",
+    .kind = TR_METRIC_COUNTER,
+    .has_app_id = true,
+    .labels = { "error_code", "category" },
+};
+
 struct tr_api *tr_api_new(const struct tr_api_conf *conf)
 {
     struct tr_api *api = tr_xzalloc(sizeof(*api));
@@ -10,6 +19,10 @@ struct tr_api *tr_api_new(const struct tr_api_conf *conf)
     tr_log_init(&api->log, conf->sink, "dapr.runtime");
     tr_log_init(&api->http_log, conf->sink, "dapr.runtime.http-info");
     tr_log_init(&api->grpc_log, conf->sink, "dapr.runtime.grpc.api-info");
+    api->counts_errors = conf->metrics != NULL && conf->configuration->metrics.records_error_codes;
+    if (api->counts_errors) {
+        tr_metric_init(&api->errors, conf->metrics, &errors_spec);
+    }
     return api;
 }
 
@@ -30,6 +43,9 @@ void tr_api_free(struct tr_api **api_ref)
         store_fini(&api->stores[i]);
     }
     free(api->stores);
+    if (api->counts_errors) {
+        tr_metric_fini(&api->errors);
+    }
     tr_http_headers_fini(&api->extended);
     free(api->methods);
     free(api);

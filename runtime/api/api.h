@@ -16,6 +16,7 @@
 #include "invoke/rpc_server.h"
 #include "runtime/actor/actor_state.h"
 #include "runtime/actor/engine.h"
+#include "runtime/base/metric.h"
 #include "runtime/http/server.h"
 #include "runtime/resource/configuration.h"
 #include "state/key.h"
@@ -62,6 +63,7 @@ struct tr_api_conf {
     struct tr_loop *loop; /* borrowed, as all pointers */
     struct tr_log_sink *sink;
     struct tr_actor_engine *engine;
+    struct tr_metrics *metrics; /* outlives the api; NULL: nothing is counted */
     const struct tr_configuration *configuration; /* for the allow and deny lists */
     struct tr_slice app_id; /* slices are borrowed for the api's life */
     struct tr_slice version;

@@ -16,6 +16,8 @@ struct tr_api {
     struct tr_http_headers extended; /* key and value, in order of arrival */
     struct api_method *methods;      /* owned: one per gRPC method */
     size_t open_len;
+    bool counts_errors;
+    struct tr_metric errors; /* dapr_error_code_total, if they are counted */
 };
 
 struct tr_api_store *api_store_find(struct tr_api *api, struct tr_slice name);
@@ -157,6 +159,10 @@ void api_fault_fini(struct api_fault *fault);
 /* Set code, the statuses of its row, and the message; the rest is left as it is. */
 void api_fault_set(struct api_fault *fault, enum tr_code code, const char *fmt, ...) TR_PRINTF(3, 4);
 void api_fault_pair(struct api_fault *fault, const char *key, struct tr_slice value);
+/* Count an error that HTTP answers with. Only HTTP counts, as in the reference. */
+void api_count_error(struct tr_api *api, enum tr_code code, const char *category);
+/* What area the error is from: "actor", "state", "common" and so on. */
+const char *api_category(enum tr_code code);
 /* Append the JSON body. */
 void api_fault_json(const struct api_fault *fault, struct tr_buf *out);
 /* Append the encoded google.rpc.Status. */

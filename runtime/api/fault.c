@@ -39,6 +39,39 @@ void api_fault_pair(struct api_fault *fault, const char *key, struct tr_slice va
     tr_buf_set(&pair->value, value);
 }
 
+/* --- counting ------------------------------------------------------------------------------------------------------- */
+
+/* Source: Dapr pkg/messages/errorcodes/errorcodes.go: the names of an area begin alike, but for one. */
+const char *api_category(enum tr_code code)
+{
+    static const struct {
+        const char *prefix;
+        const char *category;
+    } rows[] = {
+        { "ERR_ACTOR_", "actor" },
+        { "ERR_STATE_", "state" },
+        { "ERR_NOT_SUPPORTED_STATE_", "state" },
+        { "ERR_DIRECT_INVOKE", "service-invocation" },
+        { "ERR_HEALTH_", "health" },
+        { "ERR_OUTBOUND_HEALTH_", "health" },
+    };
+    const struct tr_slice name = tr_slice_str(tr_code_name(code));
+    for (size_t i = 0; i < TR_ARRAY_LEN(rows); i++) {
+        if (tr_slice_starts(name, tr_slice_str(rows[i].prefix))) {
+            return rows[i].category;
+        }
+    }
+    return "common";
+}
+
+void api_count_error(struct tr_api *api, enum tr_code code, const char *category)
+{
+    const char *name = tr_code_name(code);
+    if (api->counts_errors && name[0] != '\0') {
+        tr_metric_add(&api->errors, TR_LABELS(tr_slice_str(name), tr_slice_str(category)), 1);
+    }
+}
+
 /* --- JSON: members of a detail are sorted by name, those of what stands in a detail are not -------------------------- */
 
 static void begin_detail(struct tr_json_out *out, const char *type)

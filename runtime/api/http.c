@@ -61,6 +61,7 @@ void api_reply_code(struct api_request *req, enum tr_code code, struct tr_slice 
     tr_json_key(&out, "message");
     tr_json_str(&out, message);
     tr_json_end_object(&out);
+    api_count_error(req->api, code, api_category(code));
     api_reply_json(req, name[0] != '\0' ? tr_code_http(code) : 500, tr_buf_slice(&body));
     tr_buf_fini(&body);
 }
@@ -82,6 +83,7 @@ void api_reply_fault(struct api_request *req, const struct api_fault *fault)
 {
     struct tr_buf body = { 0 };
     api_fault_json(fault, &body);
+    api_count_error(req->api, fault->code, "state"); /* only state has faults, even of a malformed request */
     api_reply_json(req, fault->http_status, tr_buf_slice(&body));
     tr_buf_fini(&body);
 }

@@ -396,6 +396,7 @@ static void new_api(struct sidecar *s)
         .loop = s->loop,
         .sink = s->sink,
         .engine = s->engine,
+        .metrics = &s->metrics,
         .app_id = tr_slice_str(o->flags.app_id),
         .version = TR_SLICE_LIT("edge"),
         .token = tr_slice_str(o->api_token),

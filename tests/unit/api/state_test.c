@@ -40,7 +40,10 @@ void state_test_init(struct state_test *t, struct tr_loop *loop)
 {
     *t = (struct state_test){ .loop = loop, .memory = tr_store_mem_new(loop) };
     tr_configuration_init(&t->configuration);
+    t->configuration.metrics.records_error_codes = true;
+    tr_metrics_init(&t->metrics, "app");
     const struct tr_api_conf conf = { .loop = loop,
+                                      .metrics = &t->metrics,
                                       .configuration = &t->configuration,
                                       .app_id = TR_SLICE_LIT("app"),
                                       .body_bytes_max = STATE_TEST_BODY_MAX };
@@ -85,5 +88,6 @@ void state_test_fini(struct state_test *t)
     state_test_close(t, t->memory);
     state_test_close(t, t->broken);
     tr_api_free(&t->api);
+    tr_metrics_fini(&t->metrics);
     tr_configuration_fini(&t->configuration);
 }

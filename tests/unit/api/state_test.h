@@ -15,6 +15,7 @@
 
 struct state_test {
     struct tr_configuration configuration;
+    struct tr_metrics metrics;
     struct tr_loop *loop; /* borrowed */
     struct tr_api *api;
     struct tr_store *memory;

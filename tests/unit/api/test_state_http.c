@@ -335,6 +335,26 @@ static void no_store_can_be_queried(void **state)
                   "\"reason\":\"DAPR_STATE_NOT_FOUND\"}]}");
 }
 
+static void errors_are_counted_by_code_and_area(void **state)
+{
+    struct http_test *t = *state;
+    struct tr_buf text = { 0 };
+    static const char *const requests[] = { "GET /v1.0/state/other/k", "GET /v1.0/state/store/a%7C%7Cb",
+                                            "POST /v1.0/state/store", "GET /v1.0/nothing" };
+    for (size_t i = 0; i < TR_ARRAY_LEN(requests); i++) {
+        free(exchange(t, requests[i], "", ""));
+    }
+    tr_metrics_write(&t->base.metrics, &text);
+    static const char *const lines[] = { "error_code=\"ERR_STATE_STORE_NOT_FOUND\",category=\"state\"} 1\n",
+                                         "error_code=\"ERR_MALFORMED_REQUEST\",category=\"state\"} 1\n",
+                                         "error_code=\"ERR_MALFORMED_REQUEST\",category=\"common\"} 1\n",
+                                         "error_code=\"ERR_DIRECT_INVOKE\",category=\"service-invocation\"} 1\n" };
+    for (size_t i = 0; i < TR_ARRAY_LEN(lines); i++) {
+        assert_non_null(strstr(tr_buf_cstr(&text), lines[i]));
+    }
+    tr_buf_fini(&text);
+}
+
 static void a_client_that_goes_away_leaves_nothing_behind(void **state)
 {
     struct http_test *t = *state;
@@ -383,6 +403,7 @@ int main(void)
         TEST(a_store_without_transactions_says_so),
         TEST(a_failing_store_is_named),
         TEST(no_store_can_be_queried),
+        TEST(errors_are_counted_by_code_and_area),
         TEST(a_client_that_goes_away_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
