@@ -11,17 +11,21 @@
 #include "state/lmdb_env.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "runtime/base/buf.h"
 #include "runtime/base/rng.h"
 #include "state/key.h"
 
 #define SPACE_BYTES_MIN (1U << 20U)
+/* A slot of a reader takes a line of the processor's cache; the rest is a page at most. Source: LMDB mdb.c, MDB_reader. */
+#define LOCK_FILE_BYTES (TR_LMDB_READERS_MAX * 64U + 4096U)
 
 /* The environments of this process; the only mutable global here, because LMDB's locks are the process's. */
 static pthread_mutex_t envs_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -293,6 +297,25 @@ static enum tr_code store_check(struct tr_lmdb_env *env, struct tr_err *err)
     return rc == 0 ? TR_OK : tr_lmdb_err(env, rc, err);
 }
 
+/*
+ * Take the disk's blocks for the lock file, which LMDB maps and writes to: without them, on a full disk, the first touch of
+ * a page would end the process with SIGBUS. The size is LMDB's to set. Only before the environment is open: closing the
+ * descriptor would drop LMDB's lock on the file.
+ */
+static int lock_file_reserve(const char *folder)
+{
+    struct tr_buf path = { 0 };
+    tr_buf_addf(&path, "%s/lock.mdb", folder);
+    const int fd = open(tr_buf_cstr(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    tr_buf_fini(&path);
+    if (fd < 0) {
+        return errno;
+    }
+    const int rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, LOCK_FILE_BYTES) == 0 ? 0 : errno;
+    (void)close(fd);
+    return rc == ENOSPC || rc == EDQUOT ? rc : 0; /* others: the file system cannot do that */
+}
+
 static enum tr_code environment_open(struct tr_lmdb_env *env, uint64_t map_bytes,
                                      struct tr_err *err)
 {
@@ -308,6 +331,9 @@ static enum tr_code environment_open(struct tr_lmdb_env *env, uint64_t map_bytes
     }
     if (rc == 0) {
         rc = mdb_env_set_mapsize(env->mdb, map_bytes);
+    }
+    if (rc == 0) {
+        rc = lock_file_reserve(env->path);
     }
     if (rc == 0) {
         rc = mdb_env_open(env->mdb, env->path, MDB_NOTLS, 0600);
