@@ -73,10 +73,12 @@ def problem_of(proc: Proc) -> str | None:
     return f"{proc.name} {how} with status {code}, wanted {wanted}\n{text[at:][:6000]}"
 
 
-def run(role: str, *args: str, timeout_s: float = 15.0, env: dict | None = None, cwd=None) -> subprocess.CompletedProcess:
-    """Run a binary that is to end by itself; stdout and stderr together in `.stdout`."""
+def run(role: str, *args: str, timeout_s: float = 15.0, env: dict | None = None, cwd=None,
+        user: int | None = None) -> subprocess.CompletedProcess:
+    """Run a binary that is to end by itself; stdout and stderr together in `.stdout`. `user` is whom root runs it as."""
     done = subprocess.run([binary(role), *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                          timeout=timeout_s, env=dict(os.environ, **(env or {})), cwd=cwd)
+                          timeout=timeout_s, env=dict(os.environ, **(env or {})), cwd=cwd, user=user, group=user,
+                          extra_groups=[] if user is not None else None)
     assert not any(word in done.stdout for word in REPORTS), done.stdout
     return done
 
