@@ -18,7 +18,23 @@ from dapr.proto.runtime.v1 import actors_pb2, dapr_pb2_grpc, metadata_pb2  # noq
 from .app import App, Request, Response
 from .procs import MEMORY_STORE, Cluster, Proc, Sidecar, binary, wait_until
 
-SQLITE_STORE = """\
+# A store that outlives its process; with the originals' binaries set CONFORMANCE_DURABLE_STORE=state.sqlite.
+DURABLE_STORE = {
+    "state.lmdb": """\
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata:
+  name: statestore
+spec:
+  type: state.lmdb
+  version: v1
+  metadata:
+  - name: path
+    value: "{path}"
+  - name: actorStateStore
+    value: "true"
+""",
+    "state.sqlite": """\
 apiVersion: dapr.io/v1alpha1
 kind: Component
 metadata:
@@ -31,7 +47,8 @@ spec:
     value: "{path}"
   - name: actorStateStore
     value: "true"
-"""
+""",
+}[os.environ.get("CONFORMANCE_DURABLE_STORE", "state.lmdb")]
 
 STATE_TTL_CONFIG = """\
 apiVersion: dapr.io/v1alpha1
@@ -284,7 +301,7 @@ def b64(data: bytes) -> str:
 
 
 __all__ = [
-    "ActorApp", "Cluster", "Control", "Gate", "Host", "MEMORY_STORE", "Raw", "Request", "Response", "SQLITE_STORE",
+    "ActorApp", "Cluster", "Control", "Gate", "Host", "MEMORY_STORE", "Raw", "Request", "Response", "DURABLE_STORE",
     "STATE_TTL_CONFIG", "actor_host", "actors_pb2", "b64", "client_only", "control", "dapr_pb2_grpc", "error", "go_date", "grpc",
     "grpc_error", "httpx", "json", "metadata_pb2", "parts", "pytest", "raw_http", "threading", "time", "unique", "wait_until",
 ]
