@@ -342,10 +342,7 @@ static enum tr_code read_op(struct work *work, struct tr_slice item, struct tr_a
     struct tr_slice raw;
     struct tr_slice operation = { 0 };
     struct tr_slice request;
-    if (get_member(item, "operation", &raw) && !take_string(work, raw, &operation)) {
-        return tr_err_set(err, TR_ACTOR_STATE_TX, "'operation' is no string");
-    }
-    if (operation.len == 0) {
+    if (!get_member(item, "operation", &raw) || !take_string(work, raw, &operation) || operation.len == 0) {
         return tr_err_set(err, TR_ACTOR_STATE_TX, "operation is empty");
     }
     op->is_delete = tr_slice_eq_str(operation, "delete");
@@ -433,8 +430,13 @@ static void parse_tx(struct work *work)
     }
     struct tr_json_iter it = tr_json_iter(value);
     while (tr_json_next(&it, &item)) {
+        struct tr_slice operation;
         if (tr_json_type(item) != TR_JSON_OBJECT && tr_json_type(item) != TR_JSON_NULL) {
             reply_malformed(work, "an operation is no object");
+            return;
+        }
+        if (get_member(item, "operation", &operation) && tr_json_type(operation) != TR_JSON_STRING) {
+            reply_malformed(work, "'operation' is no string");
             return;
         }
     }

@@ -18,9 +18,23 @@ void tr_loop_assert(const struct tr_loop *loop)
     tr_assert(pthread_equal(loop->thread, pthread_self()) != 0);
 }
 
+/* Read both clocks. They are a cache, so that readers of a const loop may fill it. */
+static void refresh_clocks(const struct tr_loop *const_loop)
+{
+    struct tr_loop *loop = (struct tr_loop *)(uintptr_t)const_loop;
+    const uint64_t now_us = tr_loop_os_clock_us();
+    tr_assert(now_us >= loop->now_us);
+    loop->now_us = now_us;
+    loop->unix_us = tr_loop_os_unix_us();
+    loop->is_clock_stale = false;
+}
+
 uint64_t tr_loop_now_us(const struct tr_loop *loop)
 {
     tr_loop_assert(loop);
+    if (loop->is_clock_stale) {
+        refresh_clocks(loop);
+    }
     return loop->now_us;
 }
 
@@ -38,20 +52,15 @@ uint64_t tr_loop_clock_us(const struct tr_loop *loop)
 int64_t tr_loop_unix_us(const struct tr_loop *loop)
 {
     tr_loop_assert(loop);
+    if (loop->is_clock_stale) {
+        refresh_clocks(loop);
+    }
     return loop->unix_us;
 }
 
 int64_t tr_loop_unix_ms(const struct tr_loop *loop)
 {
     return tr_loop_unix_us(loop) / 1000;
-}
-
-static void refresh_clocks(struct tr_loop *loop)
-{
-    const uint64_t now_us = tr_loop_os_clock_us();
-    tr_assert(now_us >= loop->now_us);
-    loop->now_us = now_us;
-    loop->unix_us = tr_loop_os_unix_us();
 }
 
 /* --- timers ----------------------------------------------------------------------------------- */

@@ -4,7 +4,7 @@
  * and process.h stand on it. No type of libuv leaves the files runtime/base/..._uv.c.
  *
  * One turn: timers that are due; then poll (sockets, descriptors, signals, mailboxes); then the
- * check hooks in the order of their registration; then deferred calls. The clocks are read once at
+ * check hooks in the order of their registration; then deferred calls. The clocks are read at
  * the start of a turn and again after the poll. The poll does not block while a deferred call is
  * waiting or somebody asked for tr_loop_again().
  *
@@ -61,7 +61,7 @@ void tr_loop_assert(const struct tr_loop *loop);
 /* --- clocks ----------------------------------------------------------------------------------- */
 
 /*
- * Monotonic time, cached for the turn, never 0. All deadlines are on this clock. Cost: a load.
+ * Monotonic time, cached for the turn (read anew after a poll), never 0. All deadlines are on this clock. Cost: a load.
  * `deadline_ms` fields hold tr_loop_now_ms() + something, or 0 for none.
  */
 uint64_t tr_loop_now_ms(const struct tr_loop *loop);

@@ -23,6 +23,7 @@ struct tr_loop {
     pthread_t thread;
     uint64_t now_us;
     int64_t unix_us;
+    bool is_clock_stale; /* a poll may have waited since the clocks were read */
     struct tr_heap timers;
     struct tr_link defers; /* of struct tr_defer */
     struct tr_link checks; /* of struct tr_check */

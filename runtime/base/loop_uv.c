@@ -81,6 +81,7 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct tr_loop *loop = prepare->data;
     struct tr_loop_os *os = loop->os;
+    loop->is_clock_stale = true; /* the poll may wait; its callbacks must not see the time before it */
     const uint64_t at_ms = tr_loop_next_timer_ms(loop);
     if (at_ms == os->timer_at_ms) {
         return;
