@@ -9,7 +9,7 @@ static const struct tr_metric_spec errors_spec = {
     .help = "Total number of times an error with a specific error code was encountered.",
     .kind = TR_METRIC_COUNTER,
     .has_app_id = true,
-    .labels = { "error_code", "category" },
+    .labels = { "category", "error_code" },
 };
 
 struct tr_api *tr_api_new(const struct tr_api_conf *conf)

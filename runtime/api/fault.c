@@ -68,7 +68,7 @@ void api_count_error(struct tr_api *api, enum tr_code code, const char *category
 {
     const char *name = tr_code_name(code);
     if (api->counts_errors && name[0] != '\0') {
-        tr_metric_add(&api->errors, TR_LABELS(tr_slice_str(name), tr_slice_str(category)), 1);
+        tr_metric_add(&api->errors, TR_LABELS(tr_slice_str(category), tr_slice_str(name)), 1);
     }
 }
 

@@ -345,10 +345,10 @@ static void errors_are_counted_by_code_and_area(void **state)
         free(exchange(t, requests[i], "", ""));
     }
     tr_metrics_write(&t->base.metrics, &text);
-    static const char *const lines[] = { "error_code=\"ERR_STATE_STORE_NOT_FOUND\",category=\"state\"} 1\n",
-                                         "error_code=\"ERR_MALFORMED_REQUEST\",category=\"state\"} 1\n",
-                                         "error_code=\"ERR_MALFORMED_REQUEST\",category=\"common\"} 1\n",
-                                         "error_code=\"ERR_DIRECT_INVOKE\",category=\"service-invocation\"} 1\n" };
+    static const char *const lines[] = { "category=\"state\",error_code=\"ERR_STATE_STORE_NOT_FOUND\"} 1\n",
+                                         "category=\"state\",error_code=\"ERR_MALFORMED_REQUEST\"} 1\n",
+                                         "category=\"common\",error_code=\"ERR_MALFORMED_REQUEST\"} 1\n",
+                                         "category=\"service-invocation\",error_code=\"ERR_DIRECT_INVOKE\"} 1\n" };
     for (size_t i = 0; i < TR_ARRAY_LEN(lines); i++) {
         assert_non_null(strstr(tr_buf_cstr(&text), lines[i]));
     }
