@@ -25,8 +25,8 @@ static void add_type(struct tr_slice metadata, struct tr_buf *out)
     }
 }
 
-void tr_announce(const struct tr_launch *launch, const char *state, struct tr_slice metadata,
-                 struct tr_buf *out)
+void tr_announce(const struct tr_launch *launch, const char *state, bool has_token,
+                 struct tr_slice metadata, struct tr_buf *out)
 {
     tr_buf_addf(out, "ready: app '%s'", launch->app_id);
     if (launch->app_port != 0) {
@@ -39,7 +39,8 @@ void tr_announce(const struct tr_launch *launch, const char *state, struct tr_sl
         tr_buf_addf(out, "  state     %s\n", state);
     }
     tr_buf_add_str(out, "Call an actor (put your own id and method):\n");
-    tr_buf_addf(out, "  curl -X POST http://127.0.0.1:%u/v1.0/actors/", launch->http_port);
+    tr_buf_addf(out, "  curl -X POST %shttp://127.0.0.1:%u/v1.0/actors/",
+                has_token ? "-H \"dapr-api-token: $DAPR_API_TOKEN\" " : "", launch->http_port);
     add_type(metadata, out);
     tr_buf_add_str(out, "/ID/method/METHOD\nCtrl-C stops everything.\n");
 }

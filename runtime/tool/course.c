@@ -116,7 +116,8 @@ void tr_course_signal(struct tr_course *course, int signum)
     }
 }
 
-/* The app may end the run; the others may not end before they are told to. */
+/* The app may end the run, and have its sidecar end it (POST /v1.0/shutdown). Nothing else ends by
+ * itself. */
 static void on_part_end(struct tr_child *child)
 {
     struct tr_course *course = child->ctx;
@@ -127,7 +128,9 @@ static void on_part_end(struct tr_child *child)
     struct tr_buf text = { 0 };
     tr_buf_addf(&text, "%s ", child->name);
     tr_child_describe(child, &text);
-    if (child == &course->parts[TR_PART_APP]) {
+    const bool is_by_api =
+        child == &course->parts[TR_PART_SIDECAR] && tr_child_exit_status(child) == 0;
+    if (child == &course->parts[TR_PART_APP] || is_by_api) {
         tr_dev_say(course->out, "%s; stopping", tr_buf_cstr(&text));
         begin_stop(course);
     } else {
@@ -179,7 +182,7 @@ static void on_metadata(void *ctx, struct tr_slice body)
 {
     struct tr_course *course = ctx;
     struct tr_buf text = { 0 };
-    tr_announce(course->launch, course->state, body, &text);
+    tr_announce(course->launch, course->state, course->has_token, body, &text);
     struct tr_slice rest = tr_buf_slice(&text);
     struct tr_slice line;
     while (rest.len > 0 && tr_slice_split(&rest, '\n', &line)) {
@@ -195,8 +198,8 @@ static void on_app_ready(void *ctx, struct tr_slice body)
     (void)body;
     move(course, READY, TR_COURSE_START_MS);
     tr_timer_stop(&course->limit);
-    course->probe = tr_probe_new(course->loop, course->launch->http_port, "/v1.0/metadata", 200,
-                                 on_metadata, course);
+    course->probe = tr_probe_new(course->loop, course->launch->http_port, "/v1.0/metadata",
+                                 TR_PROBE_ANY, on_metadata, course);
 }
 
 static enum tr_code start_app(struct tr_course *course, struct tr_err *err)

@@ -22,6 +22,7 @@ struct tr_course {
     struct tr_ports *ports;
     const char *meet_folder;
     const char *state;     /* folder of our store, or NULL */
+    bool has_token;        /* the API asks for a token */
     char *const *command;  /* of the app, or NULL: the user starts it */
     struct tr_place place; /* private, as all below */
     struct tr_child parts[TR_PARTS_LEN];

@@ -130,9 +130,20 @@ static void on_signal(void *ctx, int signum)
     tr_course_signal(&dev->course, signum);
 }
 
+/* `nohup` ignores SIGHUP on our behalf, and that holds. */
+static bool is_ignored(int signum)
+{
+    struct sigaction action;
+    return signum == SIGHUP && sigaction(signum, NULL, &action) == 0 &&
+           action.sa_handler == SIG_IGN;
+}
+
 static enum tr_code watch_signals(struct dev *dev, struct tr_err *err)
 {
     for (size_t i = 0; i < TR_ARRAY_LEN(signals); i++) {
+        if (is_ignored(signals[i])) {
+            continue;
+        }
         const enum tr_code rc =
             tr_signal_watch_new(dev->loop, signals[i], on_signal, dev, &dev->watches[i], err);
         if (rc != TR_OK) {
@@ -189,6 +200,7 @@ static int run_options(const struct tr_dev_options *options)
     dev->course.ports = &dev->ports;
     dev->course.meet_folder = tr_buf_cstr(&dev->meet_folder);
     dev->course.command = options->command;
+    dev->course.has_token = getenv("DAPR_API_TOKEN") != NULL && getenv("DAPR_API_TOKEN")[0] != '\0';
     const int status = run(dev);
     tr_loop_free(&dev->loop);
     tr_words_fini(&dev->folders);

@@ -100,7 +100,8 @@ static void run_service(struct tr_place *place)
 
 static void become_owner(struct tr_place *place)
 {
-    place->give_up_ms = tr_loop_now_ms(place->loop) + TR_PLACE_PORTS_MS;
+    const uint64_t wait_ms = place->is_ready ? TR_PLACE_PORTS_MS : TR_PLACE_FRESH_MS;
+    place->give_up_ms = tr_loop_now_ms(place->loop) + wait_ms;
     if (place->is_ready) {
         tr_dev_say(place->out, "taking over the placement service of process %" PRIu32,
                    place->at.pid);

@@ -17,7 +17,9 @@
 #define TR_PLACE_SOON_MS  50U    /* between looks until it is ready */
 #define TR_PLACE_LATER_MS 500U   /* between looks at another's, and tries of the lock */
 #define TR_PLACE_READY_MS 20000U /* limit until it is ready */
-#define TR_PLACE_PORTS_MS 10000U /* an owner waits so long for the ports of the last one */
+#define TR_PLACE_PORTS_MS 10000U /* who took over waits so long for the ports of the last owner */
+#define TR_PLACE_FRESH_MS 4000U  /* who just started does not wait as long, and then takes others  \
+                                  */
 
 struct tr_place {
     struct tr_loop *loop; /* borrowed, as all inputs */

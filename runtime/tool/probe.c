@@ -23,7 +23,8 @@ struct tr_probe {
 static void on_answer(struct tr_http_call *call)
 {
     struct tr_probe *probe = TR_CONTAINER_OF(call, struct tr_probe, call);
-    const bool is_there = call->err.code == TR_OK && call->status == probe->status;
+    const bool is_there =
+        call->err.code == TR_OK && (probe->status == TR_PROBE_ANY || call->status == probe->status);
     struct tr_buf body = { 0 };
     tr_buf_move(&body, &call->body_out);
     tr_http_call_fini(call);

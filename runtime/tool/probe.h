@@ -10,6 +10,7 @@
 #define TR_PROBE_EVERY_MS   25U   /* between the end of one try and the next */
 #define TR_PROBE_REQUEST_MS 2000U /* one try */
 #define TR_PROBE_BODY_MAX   (1U << 20U)
+#define TR_PROBE_ANY        0 /* as status: every answer will do */
 
 struct tr_probe;
 /* Comes once. `body` is what was answered, borrowed. The probe may be freed in it. */

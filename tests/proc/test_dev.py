@@ -236,6 +236,19 @@ def test_an_app_that_only_calls_needs_no_port(desk):
     assert re.search(r"^app       \| 200$", dev.text, re.M)
 
 
+def test_an_api_with_a_token_shows_how_to_give_it(desk):
+    desk.env["DAPR_API_TOKEN"] = "secret"
+    dev = desk.dev("--app-port", "0", "--", "sleep", "1000").ready()
+    assert 'curl -X POST -H "dapr-api-token: $DAPR_API_TOKEN" http://' in dev.text
+    dev.stop(signal.SIGTERM, 128 + signal.SIGTERM)
+
+
+def test_an_app_that_does_not_listen_yet_is_waited_for(desk):
+    dev = desk.dev("--", "sleep", "1000")
+    wait_until(lambda: re.search(r"waiting for the app to listen on port \d+ \(its APP_PORT\)", dev.text), READY_S, what="hint")
+    dev.stop(signal.SIGTERM, 128 + signal.SIGTERM)
+
+
 # --- the end --------------------------------------------------------------------------------------------------------------
 
 
@@ -291,6 +304,37 @@ def test_all_stops_when_a_part_dies(desk, part):
     dev.wait(1)
     assert f"{part} was ended by signal 9 (Killed); stopping" in dev.text
     assert "got SIGTERM" in dev.text
+
+
+def test_a_sidecar_that_cannot_start_is_told(desk):
+    resources = desk.folder / "bad"
+    resources.mkdir()
+    (resources / "store.yaml").write_text(
+        "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: bad\nspec:\n  type: state.nosuch\n  version: v1\n")
+    dev = desk.dev("--resources-path", str(resources), "--", *APP).wait(1)
+    assert "state.nosuch" in dev.text
+    assert "sidecar ended with status 1; stopping" in dev.text
+
+
+def test_the_app_may_stop_all_by_the_api(desk):
+    dev = desk.dev("--", *APP).ready()
+    httpx.post(f"{dev.url}/v1.0/shutdown")
+    dev.wait(0)
+    assert "sidecar ended with status 0; stopping" in dev.text
+
+
+def test_a_hang_up_stops_it_unless_it_is_ignored(desk):
+    dev = desk.dev("--", *APP).ready()
+    dev.stop(signal.SIGHUP, 128 + signal.SIGHUP)
+    log = desk.folder / "nohup.log"
+    with open(log, "wb") as out:
+        nohup = subprocess.Popen(["nohup", binary("troupe"), "dev", "--", *APP], stdin=subprocess.DEVNULL, stdout=out,
+                                 stderr=subprocess.STDOUT, cwd=desk.folder, env=desk.env)
+    wait_until(lambda: "Ctrl-C stops everything" in log.read_text(), READY_S, what="ready")
+    nohup.send_signal(signal.SIGHUP)
+    nohup.send_signal(signal.SIGTERM)
+    assert nohup.wait(STOP_S) == 0
+    assert "signal 15 (Terminated): stopping" in log.read_text()
 
 
 def test_nothing_is_left_when_the_tool_itself_is_killed(desk):

@@ -19,7 +19,7 @@ static void urls_and_an_actor_type_of_the_app_are_shown(void **state)
 {
     (void)state;
     struct tr_buf out = { 0 };
-    tr_announce(&launch, "/data/state",
+    tr_announce(&launch, "/data/state", false,
                 TR_SLICE_LIT("{\"id\":\"shop\",\"actorRuntime\":{\"activeActors\":[{\"type\":"
                              "\"cart\"},{\"type\":\"user\"}]}}"),
                 &out);
@@ -46,11 +46,22 @@ static void without_actors_a_word_stands_for_the_type(void **state)
                                            "{\"actorRuntime\":{\"activeActors\":[{\"type\":5}]}}" };
     for (size_t i = 0; i < TR_ARRAY_LEN(answers); i++) {
         struct tr_buf out = { 0 };
-        tr_announce(&launch, NULL, tr_slice_str(answers[i]), &out);
+        tr_announce(&launch, NULL, false, tr_slice_str(answers[i]), &out);
         assert_non_null(strstr(tr_buf_cstr(&out), "/v1.0/actors/TYPE/ID/method/METHOD\n"));
         assert_null(strstr(tr_buf_cstr(&out), "  state "));
         tr_buf_fini(&out);
     }
+}
+
+static void an_api_with_a_token_is_called_with_it(void **state)
+{
+    (void)state;
+    struct tr_buf out = { 0 };
+    tr_announce(&launch, NULL, true, TR_SLICE_LIT("{}"), &out);
+    assert_non_null(strstr(
+        tr_buf_cstr(&out),
+        "  curl -X POST -H \"dapr-api-token: $DAPR_API_TOKEN\" http://127.0.0.1:3500/v1.0/"));
+    tr_buf_fini(&out);
 }
 
 static void an_app_that_does_not_listen_has_no_port(void **state)
@@ -59,7 +70,7 @@ static void an_app_that_does_not_listen_has_no_port(void **state)
     struct tr_launch quiet = launch;
     struct tr_buf out = { 0 };
     quiet.app_port = 0;
-    tr_announce(&quiet, NULL, TR_SLICE_LIT("{}"), &out);
+    tr_announce(&quiet, NULL, false, TR_SLICE_LIT("{}"), &out);
     assert_memory_equal(tr_buf_cstr(&out), "ready: app 'shop'\n", 18);
     tr_buf_fini(&out);
 }
@@ -69,6 +80,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(urls_and_an_actor_type_of_the_app_are_shown),
         cmocka_unit_test(without_actors_a_word_stands_for_the_type),
+        cmocka_unit_test(an_api_with_a_token_is_called_with_it),
         cmocka_unit_test(an_app_that_does_not_listen_has_no_port),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
