@@ -20,6 +20,8 @@ struct tr_api *tr_api_new(const struct tr_api_conf *conf)
     tr_log_init(&api->http_log, conf->sink, "dapr.runtime.http-info");
     tr_log_init(&api->grpc_log, conf->sink, "dapr.runtime.grpc.api-info");
     api->counts_errors = conf->metrics != NULL && conf->configuration->metrics.records_error_codes;
+    api_meter_init(&api->meter, conf->metrics, conf->configuration->metrics.increased_cardinality != TR_NO,
+                   !conf->configuration->metrics.excludes_verbs);
     if (api->counts_errors) {
         tr_metric_init(&api->errors, conf->metrics, &errors_spec);
     }
@@ -43,6 +45,7 @@ void tr_api_free(struct tr_api **api_ref)
         store_fini(&api->stores[i]);
     }
     free(api->stores);
+    api_meter_fini(&api->meter);
     if (api->counts_errors) {
         tr_metric_fini(&api->errors);
     }

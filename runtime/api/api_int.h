@@ -3,6 +3,7 @@
 #define TR_API_INT_H
 
 #include "runtime/api/api.h"
+#include "runtime/api/meter.h"
 #include "runtime/api/path.h"
 #include "runtime/base/log.h"
 
@@ -16,6 +17,7 @@ struct tr_api {
     struct tr_http_headers extended; /* key and value, in order of arrival */
     struct api_method *methods;      /* owned: one per gRPC method */
     size_t open_len;
+    struct api_meter meter;
     bool counts_errors;
     struct tr_metric errors; /* dapr_error_code_total, if they are counted */
 };

@@ -20,10 +20,12 @@ static const struct {
 
 /* --- answers -------------------------------------------------------------------------------------------------------- */
 
-static void log_call(const struct api_call *call, int status)
+static void log_call(const struct api_call *call, int status, size_t reply_bytes)
 {
-    const struct tr_api *api = call->api;
+    struct tr_api *api = call->api;
     struct tr_slice agent = TR_SLICE_LIT("");
+    api_meter_grpc(&api->meter, call->method->row->path, status, tr_loop_now_us(api->conf.loop) - call->started_us,
+                   tr_rpc_call_request(call->rpc)->len, reply_bytes);
     if (!api->conf.has_log) {
         return;
     }
@@ -41,14 +43,14 @@ void api_call_reply(struct api_call *call, const void *message)
 {
     struct tr_buf bytes = { 0 };
     tr_wire_pack(message, &bytes);
-    log_call(call, TR_RPC_OK);
+    log_call(call, TR_RPC_OK, bytes.len);
     tr_rpc_call_reply(call->rpc, tr_buf_slice(&bytes));
     tr_buf_fini(&bytes);
 }
 
 void api_call_reply_bytes(struct api_call *call, struct tr_slice bytes)
 {
-    log_call(call, TR_RPC_OK);
+    log_call(call, TR_RPC_OK, bytes.len);
     tr_rpc_call_reply(call->rpc, bytes);
 }
 
@@ -59,7 +61,7 @@ void api_call_reply_empty(struct api_call *call)
 
 void api_call_fail(struct api_call *call, int status, struct tr_slice message)
 {
-    log_call(call, status);
+    log_call(call, status, 0);
     tr_rpc_call_fail(call->rpc, status, message);
 }
 

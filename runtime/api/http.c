@@ -180,6 +180,10 @@ static void on_close(struct tr_http_exchange *ex)
 {
     struct api_request *req = ex->user;
     log_call(req);
+    if (!req->is_public) {
+        api_meter_http(&req->api->meter, ex->method_text, tr_buf_slice(&req->path), req->status,
+                       tr_loop_now_us(req->api->conf.loop) - req->started_us, ex->body.len, req->reply_bytes);
+    }
     if (req->free_work != NULL) {
         req->free_work(req->work);
     }

@@ -396,7 +396,7 @@ static void new_api(struct sidecar *s)
         .loop = s->loop,
         .sink = s->sink,
         .engine = s->engine,
-        .metrics = &s->metrics,
+        .metrics = s->metrics_http != NULL ? &s->metrics : NULL,
         .app_id = tr_slice_str(o->flags.app_id),
         .version = TR_SLICE_LIT("edge"),
         .token = tr_slice_str(o->api_token),
