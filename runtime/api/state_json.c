@@ -113,11 +113,21 @@ static enum tr_code read_options(struct api_state_job *job, struct tr_slice opti
     return read_string(job, &members[1], &item->consistency, err);
 }
 
+/* A string is decoded and encoded again, so that one text has one form; other values are only compacted. */
 static void take_value(struct api_state_job *job, struct tr_slice value, struct api_state_item *item)
 {
     struct tr_buf text = { 0 };
+    struct tr_buf plain = { 0 };
     tr_buf_reserve(&text, value.len);
-    tr_json_add_compact(&text, value.len == 0 ? TR_SLICE_LIT("null") : value);
+    if (is_absent(value)) {
+        tr_buf_add_str(&text, "null");
+    } else if (tr_json_type(value) == TR_JSON_STRING && tr_slice_find(value, '\\') < value.len &&
+               tr_json_str_get(value, &plain)) {
+        tr_json_add_str(&text, tr_buf_slice(&plain));
+    } else {
+        tr_json_add_compact(&text, value);
+    }
+    tr_buf_fini(&plain);
     item->value = api_state_keep(job, &text);
 }
 

@@ -2,8 +2,9 @@
  * Bodies of the state API over HTTP: from JSON to the items of a job. Names of members are compared without regard to
  * case, null counts as absent, unknown members are skipped, the last of several counts: as Go decodes into structs.
  *
- * A value is stored as its own JSON text without blanks, with `<`, `>` and `&` escaped: a string keeps its quotes. (The
- * reference decodes it and encodes it again; it sorts members and rounds large numbers, which we do not.)
+ * A value is stored as its own JSON text without blanks, with `<`, `>` and `&` escaped: a string keeps its quotes, and its
+ * other escapes become characters. (The reference decodes every value and encodes it again; it sorts members and rounds
+ * large numbers, which we do not.)
  *
  * Errors: TR_MALFORMED, what is wrong; the job's items are then incomplete.
  */

@@ -60,10 +60,12 @@ static void an_item_has_all_its_parts(void **state)
 static void a_string_is_stored_as_json_text(void **state)
 {
     struct api_state_job job;
-    must_read(&job, api_state_read_items, "[{\"key\":\"a\",\"value\":\"v\"},{\"key\":\"b\",\"value\":\"<&>\"},{\"key\":\"c\"}]");
+    must_read(&job, api_state_read_items, "[{\"key\":\"a\",\"value\":\"v\"},{\"key\":\"b\",\"value\":\"<&>\"},{\"key\":\"c\"},"
+                                          "{\"key\":\"d\",\"value\":\"\\u00e9\\/\\n\"}]");
     assert_text(job.items[0].value, "\"v\"");
     assert_text(job.items[1].value, "\"\\u003c\\u0026\\u003e\"");
     assert_text(job.items[2].value, "null");
+    assert_text(job.items[3].value, "\"\xc3\xa9/\\n\"");
     api_state_job_fini(&job);
     (void)state;
 }
