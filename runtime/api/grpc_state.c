@@ -3,7 +3,7 @@
 
 #include "proto/runtime.pb-c.h"
 #include "proto/wire.h"
-#include "runtime/api/state_ops.h"
+#include "runtime/api/state_json.h"
 #include "runtime/base/duration.h"
 #include "runtime/base/json.h"
 
@@ -260,7 +260,6 @@ static bool read_json(struct work *work, const Tr__Common__StateItem *from, stru
 {
     struct tr_slice value;
     struct tr_err err;
-    struct tr_buf text = { 0 };
     if (!tr_slice_eq_str(find_entry(from->metadata, from->n_metadata, "contentType"), "application/json")) {
         return true;
     }
@@ -268,9 +267,7 @@ static bool read_json(struct work *work, const Tr__Common__StateItem *from, stru
         api_call_fail(work->call, TR_RPC_UNKNOWN, tr_slice_str(err.msg)); /* the bare error of the decoder */
         return false;
     }
-    tr_buf_reserve(&text, value.len);
-    tr_json_add_compact(&text, value);
-    item->value = api_state_keep(&work->job, &text);
+    item->value = api_state_keep_value(&work->job, value);
     return true;
 }
 

@@ -113,22 +113,18 @@ static enum tr_code read_options(struct api_state_job *job, struct tr_slice opti
     return read_string(job, &members[1], &item->consistency, err);
 }
 
-/* A string is decoded and encoded again, so that one text has one form; other values are only compacted. */
-static void take_value(struct api_state_job *job, struct tr_slice value, struct api_state_item *item)
+struct tr_slice api_state_keep_value(struct api_state_job *job, struct tr_slice value)
 {
     struct tr_buf text = { 0 };
     struct tr_buf plain = { 0 };
     tr_buf_reserve(&text, value.len);
-    if (is_absent(value)) {
-        tr_buf_add_str(&text, "null");
-    } else if (tr_json_type(value) == TR_JSON_STRING && tr_slice_find(value, '\\') < value.len &&
-               tr_json_str_get(value, &plain)) {
+    if (tr_json_type(value) == TR_JSON_STRING && tr_slice_find(value, '\\') < value.len && tr_json_str_get(value, &plain)) {
         tr_json_add_str(&text, tr_buf_slice(&plain));
     } else {
         tr_json_add_compact(&text, value);
     }
     tr_buf_fini(&plain);
-    item->value = api_state_keep(job, &text);
+    return api_state_keep(job, &text);
 }
 
 /* One item; null is an item without anything. */
@@ -153,7 +149,8 @@ static enum tr_code read_item(struct api_state_job *job, struct tr_slice object,
         return err->code;
     }
     if (!item->is_delete) {
-        take_value(job, members[VALUE].value, item);
+        const bool has_value = members[VALUE].value.len > 0;
+        item->value = api_state_keep_value(job, has_value ? members[VALUE].value : TR_SLICE_LIT("null"));
     }
     return TR_OK;
 }
