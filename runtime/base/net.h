@@ -48,7 +48,10 @@ TR_MUST_USE enum tr_code tr_listen_tcp(struct tr_loop *loop, const char *host, u
                                        tr_accept_fn *on_accept, void *ctx,
                                        struct tr_listener **out_listener, struct tr_err *err);
 
-/* The same on a unix socket. The file must not exist and is removed when the listener is closed. */
+/*
+ * The same on a unix socket. The file is removed when the listener is closed. One that is there already is taken: only a
+ * socket that nobody listens on, left over by a process that was killed, makes way.
+ */
 TR_MUST_USE enum tr_code tr_listen_unix(struct tr_loop *loop, const char *path,
                                         tr_accept_fn *on_accept, void *ctx,
                                         struct tr_listener **out_listener, struct tr_err *err);

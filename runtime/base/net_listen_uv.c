@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -215,6 +216,35 @@ enum tr_code tr_listen_tcp(struct tr_loop *loop, const char *host, uint16_t port
     return TR_OK;
 }
 
+/* Is the file a socket that no process listens on any more? */
+static bool is_left_over(const struct sockaddr_un *addr)
+{
+    struct stat st;
+    const int fd =
+        lstat(addr->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) ? open_socket(AF_UNIX) : -1;
+    if (fd < 0) {
+        return false;
+    }
+    const bool is_refused =
+        connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) != 0 && errno == ECONNREFUSED;
+    (void)close(fd);
+    return is_refused;
+}
+
+/* Bind; a socket left over by a process that was killed makes way. Returns 0, or -1 and errno. */
+static int bind_unix(int fd, const struct sockaddr_un *addr)
+{
+    if (bind(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0) {
+        return 0;
+    }
+    const int failed = errno;
+    if (failed != EADDRINUSE || !is_left_over(addr) || unlink(addr->sun_path) != 0) {
+        errno = failed;
+        return -1;
+    }
+    return bind(fd, (const struct sockaddr *)addr, sizeof(*addr));
+}
+
 enum tr_code tr_listen_unix(struct tr_loop *loop, const char *path, tr_accept_fn *on_accept,
                             void *ctx, struct tr_listener **out_listener, struct tr_err *err)
 {
@@ -229,7 +259,7 @@ enum tr_code tr_listen_unix(struct tr_loop *loop, const char *path, tr_accept_fn
     if (fd < 0) {
         return tr_err_set(err, code_of_errno(), "listen unix %s: %s", path, strerror(errno));
     }
-    if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) != 0) {
+    if (bind_unix(fd, &addr) != 0) {
         rc = tr_err_set(err, code_of_errno(), "listen unix %s: bind: %s", path,
                         tr_uv_text(uv_translate_sys_error(errno)));
         goto close_fd;

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -329,6 +330,30 @@ static void a_refused_connection_says_so_as_go_does(void **state)
     assert_int_equal(net->connect.err.code, TR_UNAVAILABLE);
     assert_string_equal(net->connect.err.msg, text);
     assert_null(net->connect.stream);
+}
+
+static void a_unix_socket_left_over_by_a_dead_process_makes_way_and_a_file_does_not(void **state)
+{
+    struct net *net = *state;
+    struct tr_err err;
+    (void)snprintf(net->unix_path, sizeof(net->unix_path), "/tmp/tr_test_net_%d.sock",
+                   (int)getpid());
+    const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    memcpy(addr.sun_path, net->unix_path, strlen(net->unix_path) + 1);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_int_equal(close(fd),
+                     0); /* as the system does for a process that was killed: the file stays */
+    assert_int_equal(
+        tr_listen_unix(net->loop, net->unix_path, on_accept, net, &net->listener, &err), TR_OK);
+    tr_listener_close(&net->listener);
+
+    FILE *file = fopen(net->unix_path, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(
+        tr_listen_unix(net->loop, net->unix_path, on_accept, net, &net->listener, &err), TR_EXISTS);
+    assert_int_equal(unlink(net->unix_path), 0);
 }
 
 static void a_unix_socket_that_is_not_there_is_unavailable(void **state)
@@ -682,6 +707,7 @@ int main(void)
         TEST(a_name_is_looked_up),
         TEST(both_ends_talk_over_a_unix_socket),
         TEST(a_refused_connection_says_so_as_go_does),
+        TEST(a_unix_socket_left_over_by_a_dead_process_makes_way_and_a_file_does_not),
         TEST(a_unix_socket_that_is_not_there_is_unavailable),
         TEST(a_name_that_cannot_be_looked_up_is_an_error),
         TEST(connect_with_bad_input_fails_through_the_callback),
