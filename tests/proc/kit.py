@@ -100,6 +100,23 @@ def is_sanitized(role: str) -> bool:
     return b"__asan_init" in pathlib.Path(binary(role)).read_bytes()
 
 
+# What no server expects.
+GARBAGE = {
+    "noise": bytes(range(256)) * 64,
+    "nul": b"\0" * 70000,
+    "http1": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    "tls": bytes.fromhex("16030100c8010000c40303") + b"\x5a" * 200,
+    "preface and noise": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 4096,
+    "half a preface": b"PRI * HTTP/2.0\r\n",
+    "endless line": b"GET /" + b"a" * 200000,
+    "endless header": b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 200000,
+    "many headers": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"A%d: 1\r\n" % n for n in range(20000)) + b"\r\n",
+    "bad length": b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "two lengths": b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "settings flood": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" * 5000,
+}
+
+
 def raw(port: int, data: bytes, timeout_s: float = 2.0) -> bytes:
     """Send these bytes to a port of 127.0.0.1, half-close, and return what comes until the other end closes or falls silent."""
     got = bytearray()

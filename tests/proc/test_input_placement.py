@@ -8,7 +8,7 @@ import grpc
 import httpx
 import pytest
 
-from kit import raw, run
+from kit import GARBAGE, raw, run
 from lib import control_wire as wire
 from lib.control_procs import leading_placement
 from lib.procs import free_port, wait_until
@@ -76,22 +76,6 @@ def serves(service) -> bool:
     with wire.Member(service.address, "10.2.0.1:50002", ["t"], namespace=os.urandom(4).hex()) as member:
         member.round()
     return httpx.get(f"http://127.0.0.1:{service.health}/healthz").status_code == 200
-
-
-GARBAGE = {
-    "noise": bytes(range(256)) * 64,
-    "nul": b"\0" * 70000,
-    "http1": b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-    "tls": bytes.fromhex("16030100c8010000c40303") + b"\x5a" * 200,
-    "preface and noise": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\xff" * 4096,
-    "half a preface": b"PRI * HTTP/2.0\r\n",
-    "endless line": b"GET /" + b"a" * 200000,
-    "endless header": b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 200000,
-    "many headers": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"A%d: 1\r\n" % n for n in range(20000)) + b"\r\n",
-    "bad length": b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-    "two lengths": b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-    "settings flood": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0" * 5000,
-}
 
 
 @pytest.mark.parametrize("port", ["port", "health", "metrics"])
