@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/json.h"
+#include "runtime/base/uri.h"
 
 static const struct {
     const struct api_route *routes;
@@ -116,7 +117,7 @@ static bool decode_params(struct api_request *req, const struct tr_slice *raw)
 {
     struct tr_err err;
     for (size_t i = 0; i < TR_PATH_PARAMS_MAX && req->route->param_names[i] != NULL; i++) {
-        if (tr_path_decode(raw[i], &req->params[i], &err) != TR_OK) {
+        if (tr_uri_decode_query(raw[i], &req->params[i], &err) != TR_OK) {
             struct tr_buf text = { 0 };
             tr_buf_addf(&text, "failed to unescape request parameter \"%s\". Error: %s\n", req->route->param_names[i],
                         err.msg);
@@ -205,7 +206,7 @@ static struct api_request *request_new(struct tr_api *api, struct tr_http_exchan
     ex->user = req;
     ex->on_abort = on_abort;
     ex->on_close = on_close;
-    tr_path_clean(ex->path, &req->path);
+    tr_uri_clean_path(ex->path, &req->path);
     return req;
 }
 

@@ -4,39 +4,7 @@
 #include <stdio.h>
 
 #include "runtime/base/quote.h"
-
-/* Cut the last segment off a clean path; false when there is none. */
-static bool drop_last_segment(struct tr_buf *out, size_t start)
-{
-    if (out->len == start) {
-        return false;
-    }
-    while (out->len > start && out->ptr[out->len - 1] != '/') {
-        out->len--;
-    }
-    out->len--;
-    return true;
-}
-
-void tr_path_clean(struct tr_slice path, struct tr_buf *out)
-{
-    const size_t start = out->len;
-    struct tr_slice segment;
-    while (tr_slice_split(&path, '/', &segment)) {
-        if (segment.len == 0 || tr_slice_eq_str(segment, ".")) {
-            continue;
-        }
-        if (tr_slice_eq_str(segment, "..")) {
-            (void)drop_last_segment(out, start);
-            continue;
-        }
-        tr_buf_add_char(out, '/');
-        tr_buf_add(out, segment);
-    }
-    if (out->len == start) {
-        tr_buf_add_char(out, '/');
-    }
-}
+#include "runtime/base/uri.h"
 
 bool tr_path_match(struct tr_slice path, const char *pattern, struct tr_slice out_params[TR_PATH_PARAMS_MAX])
 {
@@ -59,39 +27,6 @@ bool tr_path_match(struct tr_slice path, const char *pattern, struct tr_slice ou
         }
     }
     return path.ptr == NULL;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    const char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
-enum tr_code tr_path_decode(struct tr_slice param, struct tr_buf *out, struct tr_err *err)
-{
-    for (size_t i = 0; i < param.len; i++) {
-        const char c = param.ptr[i];
-        if (c != '%') {
-            tr_buf_add_char(out, c == '+' ? ' ' : c);
-            continue;
-        }
-        const int high = i + 1 < param.len ? hex_digit(param.ptr[i + 1]) : -1;
-        const int low = i + 2 < param.len ? hex_digit(param.ptr[i + 2]) : -1;
-        if (high < 0 || low < 0) {
-            struct tr_buf text = { 0 };
-            const size_t left = param.len - i;
-            tr_buf_add_quoted(&text, tr_slice(param.ptr + i, left < 3 ? left : 3));
-            (void)tr_err_set(err, TR_INVALID, "invalid URL escape %s", tr_buf_cstr(&text));
-            tr_buf_fini(&text);
-            return TR_INVALID;
-        }
-        tr_buf_add_char(out, (char)(high * 16 + low));
-        i += 2;
-    }
-    return TR_OK;
 }
 
 static enum tr_code refuse(struct tr_err *err, const char *what, struct tr_slice value)
@@ -143,7 +78,7 @@ enum tr_code tr_path_clean_method(struct tr_slice method, struct tr_buf *out, st
         return rc;
     }
     struct tr_buf clean = { 0 };
-    tr_path_clean(method, &clean);
+    tr_uri_clean_path(method, &clean);
     tr_buf_add(out, tr_slice_skip(tr_buf_slice(&clean), 1));
     tr_buf_fini(&clean);
     return TR_OK;

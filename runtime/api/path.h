@@ -1,8 +1,8 @@
 /*
- * Paths of the public API: cleaning, routing, decoding of path parameters, and the rules for names and methods.
+ * Paths of the public API: routing, and the rules for names and methods.
  *
- * Routing works on the still percent-encoded path, so that `%2F` never splits a segment; each parameter is decoded
- * after routing by the rules of forms, where `+` is a blank.
+ * Routing works on the cleaned but still percent-encoded path (runtime/base/uri.h), so that `%2F` never splits a segment;
+ * each parameter is decoded after routing by the rules of forms, where `+` is a blank.
  * Source: Dapr pkg/api/http/server.go, pkg/api/http/api.go (1.18); Go net/url, path.
  */
 #ifndef TR_API_PATH_H
@@ -15,22 +15,10 @@
 #define TR_PATH_PARAMS_MAX 4
 
 /*
- * Append the lexically clean form of `path`: repeated slashes collapsed, `.` and `..` segments resolved, no slash at
- * the end, one in front ("/" for the root). Bytes are not decoded.
- */
-void tr_path_clean(struct tr_slice path, struct tr_buf *out);
-
-/*
  * Match a clean path against a pattern such as "/v1.0/state/{store}/{key}", in which a name in braces stands for one
  * segment that is not empty. On success out_params holds the segments, still encoded, in order; borrowed from `path`.
  */
 bool tr_path_match(struct tr_slice path, const char *pattern, struct tr_slice out_params[TR_PATH_PARAMS_MAX]);
-
-/*
- * Append the decoded form of a path parameter.
- * Errors: TR_INVALID with Go's text for a malformed escape: `invalid URL escape "%zz"`.
- */
-TR_MUST_USE enum tr_code tr_path_decode(struct tr_slice param, struct tr_buf *out, struct tr_err *err);
 
 /* Does a strict name (actor type, actor id, reminder, timer) hold? Errors: TR_BAD_REQUEST, with the rule's text. */
 TR_MUST_USE enum tr_code tr_path_check_name(struct tr_slice name, struct tr_err *err);

@@ -12,6 +12,7 @@
 
 #include "runtime/app/forward.h"
 #include "runtime/base/json.h"
+#include "runtime/base/uri.h"
 
 struct tr_app_channel {
     struct tr_loop *loop;          /* borrowed */
@@ -95,30 +96,6 @@ static enum tr_code add_path(struct tr_buf *out, struct tr_slice value, struct t
     return TR_OK;
 }
 
-/* Resolve "." and ".." and drop empty segments, in place. Source: Go path.Clean, through the channel's URL. */
-static void clean_path(struct tr_buf *path)
-{
-    struct tr_buf clean = { 0 };
-    struct tr_slice rest = tr_buf_slice(path);
-    struct tr_slice segment;
-    while (tr_slice_split(&rest, '/', &segment)) {
-        if (segment.len == 0 || tr_slice_eq_str(segment, ".")) {
-            continue;
-        }
-        if (tr_slice_eq_str(segment, "..")) {
-            while (clean.len > 0 && clean.ptr[--clean.len] != '/') {
-            }
-            continue;
-        }
-        tr_buf_add_char(&clean, '/');
-        tr_buf_add(&clean, segment);
-    }
-    if (clean.len == 0) {
-        tr_buf_add_char(&clean, '/');
-    }
-    tr_buf_move(path, &clean);
-}
-
 static enum tr_code make_target(struct request *request, struct tr_err *err)
 {
     const struct tr_app_call *call = request->call;
@@ -128,26 +105,26 @@ static enum tr_code make_target(struct request *request, struct tr_err *err)
         [TR_APP_TIMER] = "/method/timer/",
         [TR_APP_DEACTIVATE] = "",
     };
-    struct tr_buf *out = &request->target;
-    tr_buf_add_str(out, "/actors/");
-    enum tr_code rc = add_path(out, call->actor_type, err);
+    struct tr_buf path = { 0 };
+    tr_buf_add_str(&path, "/actors/");
+    enum tr_code rc = add_path(&path, call->actor_type, err);
     if (rc == TR_OK) {
-        tr_buf_add_char(out, '/');
-        rc = add_path(out, call->actor_id, err);
+        tr_buf_add_char(&path, '/');
+        rc = add_path(&path, call->actor_id, err);
     }
     if (rc == TR_OK) {
-        tr_buf_add_str(out, before_name[call->kind]);
-        rc = add_path(out, call->name, err);
+        tr_buf_add_str(&path, before_name[call->kind]);
+        rc = add_path(&path, call->name, err);
     }
-    if (rc != TR_OK) {
-        return rc;
+    if (rc == TR_OK) {
+        tr_uri_clean_path(tr_buf_slice(&path), &request->target);
     }
-    clean_path(out);
-    if (call->kind == TR_APP_METHOD && call->query.len > 0) {
-        tr_buf_add_char(out, '?');
-        tr_buf_add(out, call->query);
+    if (rc == TR_OK && call->kind == TR_APP_METHOD && call->query.len > 0) {
+        tr_buf_add_char(&request->target, '?');
+        tr_buf_add(&request->target, call->query);
     }
-    return TR_OK;
+    tr_buf_fini(&path);
+    return rc;
 }
 
 /* The exact bytes of a reminder's or timer's body: members in this order, no blanks. Source: actors 5.6 [T]. */

@@ -1,8 +1,6 @@
 /* Go-style quoting. */
 #include "runtime/base/quote.h"
 
-#include <stdbool.h>
-
 size_t tr_utf8_decode(struct tr_slice text, unsigned *out_rune)
 {
     tr_assert(text.len > 0);
@@ -28,6 +26,19 @@ size_t tr_utf8_decode(struct tr_slice text, unsigned *out_rune)
     }
     *out_rune = rune;
     return len;
+}
+
+bool tr_utf8_is_valid(struct tr_slice text)
+{
+    while (text.len > 0) {
+        unsigned rune = 0;
+        const size_t len = tr_utf8_decode(text, &rune);
+        if (len == 0) {
+            return false;
+        }
+        text = tr_slice_skip(text, len);
+    }
+    return true;
 }
 
 /* Characters that Go does not print: controls, format characters, separators but the blank, private use. */

@@ -2,6 +2,8 @@
 #ifndef TR_BASE_QUOTE_H
 #define TR_BASE_QUOTE_H
 
+#include <stdbool.h>
+
 #include "runtime/base/buf.h"
 #include "runtime/base/slice.h"
 
@@ -19,5 +21,8 @@ void tr_buf_add_quoted(struct tr_buf *buf, struct tr_slice text);
  * no valid character (overlong forms, surrogates and values above U+10FFFF are invalid).
  */
 size_t tr_utf8_decode(struct tr_slice text, unsigned *out_rune);
+
+/* Is it valid UTF-8 as a whole? What a strict peer demands of strings in protobuf messages. */
+bool tr_utf8_is_valid(struct tr_slice text);
 
 #endif

@@ -88,6 +88,39 @@ void tr_uri_add_query(struct tr_buf *buf, struct tr_slice text)
     encode(buf, text, "-_.~", true);
 }
 
+/* Cut the last segment off a clean path; false when there is none. */
+static bool drop_last_segment(struct tr_buf *out, size_t start)
+{
+    if (out->len == start) {
+        return false;
+    }
+    while (out->len > start && out->ptr[out->len - 1] != '/') {
+        out->len--;
+    }
+    out->len--;
+    return true;
+}
+
+void tr_uri_clean_path(struct tr_slice path, struct tr_buf *out)
+{
+    const size_t start = out->len;
+    struct tr_slice segment;
+    while (tr_slice_split(&path, '/', &segment)) {
+        if (segment.len == 0 || tr_slice_eq_str(segment, ".")) {
+            continue;
+        }
+        if (tr_slice_eq_str(segment, "..")) {
+            (void)drop_last_segment(out, start);
+            continue;
+        }
+        tr_buf_add_char(out, '/');
+        tr_buf_add(out, segment);
+    }
+    if (out->len == start) {
+        tr_buf_add_char(out, '/');
+    }
+}
+
 bool tr_uri_next_pair(struct tr_slice *rest, struct tr_slice *out_key, struct tr_slice *out_value)
 {
     struct tr_slice pair;

@@ -1,5 +1,5 @@
 /*
- * Percent-encoding of path segments and queries. Error texts are those of Go's net/url, because API clients see them.
+ * Paths and queries: percent-encoding and lexical cleaning. Error texts are those of Go's net/url, because API clients see them.
  * Source: Go net/url/url.go (escape, unescape, parseQuery); RFC 3986.
  */
 #ifndef TR_BASE_URI_H
@@ -25,6 +25,13 @@ enum tr_code tr_uri_decode_query(struct tr_slice text, struct tr_buf *out, struc
 void tr_uri_add_segment(struct tr_buf *buf, struct tr_slice text);
 /* Append `text` encoded for a query's key or value: only letters, digits and `-_.~` stay, a blank becomes `+`. */
 void tr_uri_add_query(struct tr_buf *buf, struct tr_slice text);
+
+/*
+ * Append the lexically clean form of `path`: repeated slashes collapsed, `.` and `..` segments resolved, no slash at
+ * the end, one in front ("/" for the root). Bytes are not decoded.
+ * Source: Go path.Clean.
+ */
+void tr_uri_clean_path(struct tr_slice path, struct tr_buf *out);
 
 /*
  * Cut the next pair off the raw query `*rest` (without its '?'): key and value still encoded, the value empty if there

@@ -1,4 +1,4 @@
-/* Paths of the public API: cleaning, matching, decoding, rules. */
+/* Paths of the public API: matching, rules. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,25 +6,6 @@
 #include <cmocka.h>
 
 #include "runtime/api/path.h"
-
-static void assert_cleans_to(const char *path, const char *want)
-{
-    struct tr_buf out = { 0 };
-    tr_path_clean(tr_slice_str(path), &out);
-    assert_string_equal(tr_buf_cstr(&out), want);
-    tr_buf_fini(&out);
-}
-
-static void cleaning_resolves_dots_and_repeated_slashes(void **state)
-{
-    assert_cleans_to("/", "/");
-    assert_cleans_to("", "/");
-    assert_cleans_to("//v1.0///actors/a/", "/v1.0/actors/a");
-    assert_cleans_to("/a/./b/../c", "/a/c");
-    assert_cleans_to("/../../a", "/a");
-    assert_cleans_to("/a/%2e%2e/b%2F", "/a/%2e%2e/b%2F");
-    (void)state;
-}
 
 static void a_pattern_matches_whole_segments_only(void **state)
 {
@@ -36,21 +17,6 @@ static void a_pattern_matches_whole_segments_only(void **state)
     assert_false(tr_path_match(tr_slice_str("/v1.0/state/s/k/x"), "/v1.0/state/{store}/{key}", params));
     assert_false(tr_path_match(tr_slice_str("/v1.0/state/s/"), "/v1.0/state/{store}/{key}", params));
     assert_false(tr_path_match(tr_slice_str("/v1.0/states/s/k"), "/v1.0/state/{store}/{key}", params));
-    (void)state;
-}
-
-static void parameters_are_decoded_as_forms(void **state)
-{
-    struct tr_buf out = { 0 };
-    struct tr_err err;
-    assert_int_equal(tr_path_decode(tr_slice_str("a+b%2Fc%c3%a9"), &out, &err), TR_OK);
-    assert_string_equal(tr_buf_cstr(&out), "a b/c\xc3\xa9");
-    tr_buf_fini(&out);
-    assert_int_equal(tr_path_decode(tr_slice_str("a%zz1"), &out, &err), TR_INVALID);
-    assert_string_equal(err.msg, "invalid URL escape \"%zz\"");
-    assert_int_equal(tr_path_decode(tr_slice_str("a%4"), &out, &err), TR_INVALID);
-    assert_string_equal(err.msg, "invalid URL escape \"%4\"");
-    tr_buf_fini(&out);
     (void)state;
 }
 
@@ -93,9 +59,7 @@ static void methods_are_cleaned_lexically(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cleaning_resolves_dots_and_repeated_slashes),
         cmocka_unit_test(a_pattern_matches_whole_segments_only),
-        cmocka_unit_test(parameters_are_decoded_as_forms),
         cmocka_unit_test(names_with_forbidden_characters_are_refused_with_their_rule),
         cmocka_unit_test(methods_are_cleaned_lexically),
     };

@@ -44,11 +44,30 @@ static void only_shortest_forms_of_characters_decode(void **state)
     assert_int_equal(tr_utf8_decode(TR_SLICE_LIT("\xe2\x82"), &rune), 0);
 }
 
+static void text_is_valid_only_as_a_whole(void **state)
+{
+    (void)state;
+    assert_true(tr_utf8_is_valid(TR_SLICE_LIT("")));
+    assert_true(tr_utf8_is_valid(TR_SLICE_LIT("a\0 caf\xc3\xa9 \xf0\x9f\x98\x80")));
+    assert_false(tr_utf8_is_valid(TR_SLICE_LIT("caf\xe9")));
+    assert_false(tr_utf8_is_valid(TR_SLICE_LIT("a\xe2\x82")));
+}
+
+static void what_does_not_print_begins_and_ends_where_go_says(void **state)
+{
+    (void)state;
+    assert_quoted(TR_SLICE_LIT("~\xc2\x80\xc2\xa0\xc2\xa1"), "\"~\\u0080\\u00a0\xc2\xa1\"");
+    assert_quoted(TR_SLICE_LIT("\xe2\x80\x8f\xe2\x80\x90"), "\"\\u200f\xe2\x80\x90\"");
+    assert_quoted(TR_SLICE_LIT("\xef\xbf\xbd\xef\xbb\xbf"), "\"\xef\xbf\xbd\\ufeff\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(escapes_are_those_of_go),
         cmocka_unit_test(only_shortest_forms_of_characters_decode),
+        cmocka_unit_test(text_is_valid_only_as_a_whole),
+        cmocka_unit_test(what_does_not_print_begins_and_ends_where_go_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

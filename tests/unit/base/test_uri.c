@@ -92,12 +92,34 @@ static void a_query_is_searched_by_decoded_keys(void **state)
     tr_buf_fini(&buf);
 }
 
+static void assert_cleans_to(const char *path, const char *want)
+{
+    struct tr_buf out = { 0 };
+    tr_uri_clean_path(tr_slice_str(path), &out);
+    assert_string_equal(tr_buf_cstr(&out), want);
+    tr_buf_fini(&out);
+}
+
+static void cleaning_resolves_dots_and_repeated_slashes(void **state)
+{
+    assert_cleans_to("/", "/");
+    assert_cleans_to("", "/");
+    assert_cleans_to("//v1.0///actors/a/", "/v1.0/actors/a");
+    assert_cleans_to("/a/./b/../c", "/a/c");
+    assert_cleans_to("a/..", "/");
+    assert_cleans_to("/...", "/...");
+    assert_cleans_to("/../../a", "/a");
+    assert_cleans_to("/a/%2e%2e/b%2F", "/a/%2e%2e/b%2F");
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(segments_keep_the_plus_and_queries_read_it_as_a_blank),
         cmocka_unit_test(a_malformed_escape_is_an_error_with_gos_text),
         cmocka_unit_test(encoding_is_undone_by_decoding),
+        cmocka_unit_test(cleaning_resolves_dots_and_repeated_slashes),
         cmocka_unit_test(pairs_come_in_order_without_empty_ones),
         cmocka_unit_test(a_query_is_searched_by_decoded_keys),
     };
