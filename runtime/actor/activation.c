@@ -172,7 +172,7 @@ static void log_failure(const struct tr_activation *act, const struct tr_app_cal
     if (tr_log_limit_pass(&engine->deactivation_log, tr_loop_now_ms(engine->conf.loop),
                           &suppressed)) {
         tr_log_error(engine->conf.log, "actor deactivation failed",
-                     "type=%s id=%.*s reason=%.*s suppressed=%llu", act->type->name,
+                     "actor_type=%s id=%.*s reason=%.*s suppressed=%llu", act->type->name,
                      TR_SLICE_ARG(act_id(act)), TR_SLICE_ARG(reason),
                      (unsigned long long)suppressed);
     }
@@ -186,7 +186,7 @@ static void on_deactivated(struct tr_app_call *app)
     struct tr_actor_engine *engine = act->type->engine;
     if (app->err.code == TR_OK && app->status == 200) {
         act->type->deactivated++;
-        tr_log_debug(engine->conf.log, "actor deactivated", "type=%s id=%.*s", act->type->name,
+        tr_log_debug(engine->conf.log, "actor deactivated", "actor_type=%s id=%.*s", act->type->name,
                      TR_SLICE_ARG(act_id(act)));
     } else {
         act->type->deactivated_failed++;

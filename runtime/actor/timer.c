@@ -173,7 +173,7 @@ static void log_outcome(const struct timer *timer, const struct tr_actor_call *c
         tr_actor_failure_cause(call, &cause);
     }
     tr_log_error(timers->engine->conf.log, "timer callback failed",
-                 "type=%s id=%.*s name=%.*s reason=%.*s suppressed=%llu", timer->type->name,
+                 "actor_type=%s id=%.*s name=%.*s reason=%.*s suppressed=%llu", timer->type->name,
                  TR_SLICE_ARG(timer->id), TR_SLICE_ARG(timer->name),
                  TR_SLICE_ARG(tr_buf_slice(&cause)), (unsigned long long)suppressed);
     tr_buf_fini(&cause);
@@ -188,7 +188,7 @@ static void timer_fired(struct timer *timer)
     } else if (tr_schedule_advance(&timer->schedule)) {
         wait_for_due(timer);
     } else {
-        tr_log_debug(timer->timers->engine->conf.log, "timer ended", "type=%s id=%.*s name=%.*s",
+        tr_log_debug(timer->timers->engine->conf.log, "timer ended", "actor_type=%s id=%.*s name=%.*s",
                      timer->type->name, TR_SLICE_ARG(timer->id), TR_SLICE_ARG(timer->name));
         timer_remove(timer);
     }
