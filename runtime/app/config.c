@@ -74,30 +74,30 @@ static bool get_member(struct tr_slice object, const char *name, struct tr_slice
     return tr_json_get_nocase(object, name, out_value) && !is_null(*out_value);
 }
 
-/* A duration in milliseconds; `*out_has` stays false for an absent or empty one. Negative ones count as zero. */
+/*
+ * A duration in milliseconds; `*out_has` stays false for an absent or empty one. Negative ones count as zero. A text that
+ * is no duration is a matter of `reason`, any other type is an error of the document.
+ */
 static enum tr_code get_duration(struct tr_slice object, const char *name, bool *out_has, uint64_t *out_ms,
-                                 struct tr_err *err)
+                                 struct tr_err *reason, struct tr_err *err)
 {
     struct tr_slice raw;
     struct tr_buf text = { 0 };
     int64_t ns = 0;
     *out_has = false;
+    reason->code = TR_OK;
     if (!get_member(object, name, &raw)) {
         return TR_OK;
     }
     if (!tr_json_str_get(raw, &text)) {
         return tr_err_set(err, TR_INVALID, "'%s' is no string", name);
     }
-    enum tr_code rc = TR_OK;
-    if (text.len > 0) {
-        rc = tr_duration_parse(tr_buf_slice(&text), &ns, err);
-        if (rc == TR_OK) {
-            *out_has = true;
-            *out_ms = tr_duration_ms_up(ns);
-        }
+    if (text.len > 0 && tr_duration_parse(tr_buf_slice(&text), &ns, reason) == TR_OK) {
+        *out_has = true;
+        *out_ms = tr_duration_ms_up(ns);
     }
     tr_buf_fini(&text);
-    return rc;
+    return TR_OK;
 }
 
 static enum tr_code get_bool(struct tr_slice object, const char *name, bool *in_out, struct tr_err *err)
@@ -175,20 +175,67 @@ static enum tr_code set_entity(void *ctx, struct tr_slice name, struct tr_err *e
     struct reading *reading = ctx;
     (void)err;
     if (!tr_app_config_set(reading->config, name, &reading->entry)) {
-        tr_log_warn(reading->log, "configuration of an actor type that the app does not host is ignored", "type=%.*s",
+        tr_log_warn(reading->log, "configuration of an actor type that the app does not host is ignored", "actor_type=%.*s",
                     TR_SLICE_ARG(name));
     }
     return TR_OK;
 }
 
-/* A duration of one entry that cannot be read is logged; the default holds. */
-static void get_entry_duration(const struct reading *reading, struct tr_slice object, const char *name, bool *out_has,
-                               uint64_t *out_ms)
+/* A duration of one entry that cannot be read is logged; the default holds. Source: actors 5.2. */
+static enum tr_code get_entry_duration(const struct reading *reading, struct tr_slice object, const char *name,
+                                       bool *out_has, uint64_t *out_ms, struct tr_err *err)
 {
-    struct tr_err err;
-    if (get_duration(object, name, out_has, out_ms, &err) != TR_OK) {
-        tr_log_warn(reading->log, "duration in entitiesConfig cannot be read", "name=%s reason=%s", name, err.msg);
+    struct tr_err reason;
+    const enum tr_code rc = get_duration(object, name, out_has, out_ms, &reason, err);
+    if (rc == TR_OK && reason.code != TR_OK) {
+        tr_log_warn(reading->log, "duration in entitiesConfig cannot be read", "name=%s reason=%s", name, reason.msg);
     }
+    return rc;
+}
+
+/* One for the whole host that cannot be read lets nothing be hosted. */
+static enum tr_code get_host_duration(struct tr_slice object, const char *name, bool *out_has, uint64_t *out_ms,
+                                      struct tr_err *err)
+{
+    struct tr_err reason;
+    const enum tr_code rc = get_duration(object, name, out_has, out_ms, &reason, err);
+    if (rc == TR_OK && reason.code != TR_OK) {
+        *err = reason;
+        return reason.code;
+    }
+    return rc;
+}
+
+/* Reminders are in the scheduler, which has no partitions. */
+static enum tr_code check_partitions(const struct reading *reading, struct tr_slice object, struct tr_err *err)
+{
+    struct tr_slice raw;
+    int64_t number = 0;
+    if (!get_member(object, "remindersStoragePartitions", &raw)) {
+        return TR_OK;
+    }
+    if (!tr_json_get_i64(raw, &number)) {
+        return tr_err_set(err, TR_INVALID, "'remindersStoragePartitions' is no integer");
+    }
+    if (number > 0) {
+        tr_log_warn(reading->log, "remindersStoragePartitions is deprecated and has no effect", NULL);
+    }
+    return TR_OK;
+}
+
+static enum tr_code read_entry(struct reading *reading, struct tr_slice object, struct tr_err *err)
+{
+    struct tr_app_entry *entry = &reading->entry;
+    bool drains = true; /* only the host's counts */
+    *entry = (struct tr_app_entry){ 0 };
+    enum tr_code rc = get_entry_duration(reading, object, "actorIdleTimeout", &entry->has_idle_ms, &entry->idle_ms, err);
+    if (rc == TR_OK) {
+        rc = get_entry_duration(reading, object, "drainOngoingCallTimeout", &entry->has_drain_ms, &entry->drain_ms, err);
+    }
+    rc = rc == TR_OK ? get_bool(object, "drainRebalancedActors", &drains, err) : rc;
+    rc = rc == TR_OK ? get_reentrancy(object, entry, err) : rc;
+    rc = rc == TR_OK ? check_partitions(reading, object, err) : rc;
+    return rc == TR_OK ? each_string(object, "entities", reading, set_entity, err) : rc;
 }
 
 static enum tr_code read_entries(struct reading *reading, struct tr_slice object, struct tr_err *err)
@@ -201,44 +248,32 @@ static enum tr_code read_entries(struct reading *reading, struct tr_slice object
     if (tr_json_type(array) != TR_JSON_ARRAY) {
         return tr_err_set(err, TR_INVALID, "'entitiesConfig' is no array");
     }
+    enum tr_code rc = TR_OK;
     struct tr_json_iter it = tr_json_iter(array);
-    while (tr_json_next(&it, &item)) {
-        if (tr_json_type(item) != TR_JSON_OBJECT) {
-            return tr_err_set(err, TR_INVALID, "'entitiesConfig' holds a value that is no object");
-        }
-        reading->entry = (struct tr_app_entry){ 0 };
-        get_entry_duration(reading, item, "actorIdleTimeout", &reading->entry.has_idle_ms, &reading->entry.idle_ms);
-        get_entry_duration(reading, item, "drainOngoingCallTimeout", &reading->entry.has_drain_ms,
-                           &reading->entry.drain_ms);
-        enum tr_code rc = get_reentrancy(item, &reading->entry, err);
-        if (rc == TR_OK) {
-            rc = each_string(item, "entities", reading, set_entity, err);
-        }
-        if (rc != TR_OK) {
-            return rc;
+    while (rc == TR_OK && tr_json_next(&it, &item)) {
+        if (tr_json_type(item) == TR_JSON_OBJECT) {
+            rc = read_entry(reading, item, err);
+        } else if (!is_null(item)) {
+            rc = tr_err_set(err, TR_INVALID, "'entitiesConfig' holds a value that is no object");
         }
     }
-    return TR_OK;
+    return rc;
 }
 
 static enum tr_code read_all(struct reading *reading, struct tr_slice object, struct tr_err *err)
 {
     struct tr_app_config *config = reading->config;
-    enum tr_code rc = get_duration(object, "actorIdleTimeout", &reading->entry.has_idle_ms, &reading->entry.idle_ms, err);
-    if (rc == TR_OK) {
-        rc = get_duration(object, "drainOngoingCallTimeout", &config->has_drain_ms, &config->drain_ms, err);
-    }
+    struct tr_app_entry *entry = &reading->entry;
     bool drains = true;
+    enum tr_code rc = get_host_duration(object, "actorIdleTimeout", &entry->has_idle_ms, &entry->idle_ms, err);
     if (rc == TR_OK) {
-        rc = get_bool(object, "drainRebalancedActors", &drains, err);
-        config->is_drain_off = !drains;
+        rc = get_host_duration(object, "drainOngoingCallTimeout", &config->has_drain_ms, &config->drain_ms, err);
     }
-    if (rc == TR_OK) {
-        rc = get_reentrancy(object, &reading->entry, err);
-    }
-    if (rc == TR_OK) {
-        rc = each_string(object, "entities", reading, add_entity, err);
-    }
+    rc = rc == TR_OK ? get_bool(object, "drainRebalancedActors", &drains, err) : rc;
+    rc = rc == TR_OK ? get_reentrancy(object, entry, err) : rc;
+    rc = rc == TR_OK ? check_partitions(reading, object, err) : rc;
+    rc = rc == TR_OK ? each_string(object, "entities", reading, add_entity, err) : rc;
+    config->is_drain_off = !drains;
     return rc == TR_OK ? read_entries(reading, object, err) : rc;
 }
 

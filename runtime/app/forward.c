@@ -28,7 +28,8 @@ static bool is_dropped(const struct tr_http_headers *from, struct tr_slice name)
 void tr_forward_headers(const struct tr_http_headers *from, struct tr_http_headers *to)
 {
     struct tr_buf renamed = { 0 };
-    for (size_t i = 0; i < tr_http_headers_len(from); i++) {
+    const size_t len = tr_http_headers_len(from);
+    for (size_t i = 0; i < len && tr_http_headers_len(to) < TR_FORWARD_HEADERS_MAX; i++) {
         const struct tr_http_header header = tr_http_headers_at(from, i);
         if (is_dropped(from, header.name)) {
             continue;

@@ -7,9 +7,14 @@
 
 #include "runtime/http/http.h"
 
+/* Entries that travel with one call, either way: a caller that sends more is refused, what an app answers more is left
+ * out. Far enough below TR_HTTP_HEADERS_MAX for what sidecars add. */
+#define TR_FORWARD_HEADERS_MAX 1024U
+
 /*
  * Append to `to` the headers of `from` that pass: all but hop-by-hop ones (also those that `from`'s Connection names),
  * Content-Length, Content-Type, Host, names that end in "-bin", Destination-App-Id. "grpc-..." gains the prefix "dapr-".
+ * Stops when `to` has TR_FORWARD_HEADERS_MAX entries. Cost: O(entries * elements of Connection).
  */
 void tr_forward_headers(const struct tr_http_headers *from, struct tr_http_headers *to);
 
