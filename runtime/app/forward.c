@@ -3,9 +3,14 @@
 
 static bool is_dropped(const struct tr_http_headers *from, struct tr_slice name)
 {
-    static const char *const dropped[] = { "content-length", "content-type", "host", "destination-app-id" };
+    static const struct tr_slice dropped[] = {
+        TR_SLICE_INIT("content-length"),
+        TR_SLICE_INIT("content-type"),
+        TR_SLICE_INIT("host"),
+        TR_SLICE_INIT("destination-app-id"),
+    };
     for (size_t i = 0; i < TR_ARRAY_LEN(dropped); i++) {
-        if (tr_slice_eq_nocase(name, tr_slice_str(dropped[i]))) {
+        if (tr_slice_eq_nocase(name, dropped[i])) {
             return true;
         }
     }

@@ -81,10 +81,15 @@ void tr_buf_add_str(struct tr_buf *buf, const char *text)
     tr_buf_add(buf, tr_slice_str(text));
 }
 
-void tr_buf_add_char(struct tr_buf *buf, char c)
+void tr_buf_add_u64(struct tr_buf *buf, uint64_t number)
 {
-    tr_buf_reserve(buf, 1);
-    buf->ptr[buf->len++] = c;
+    char digits[20]; /* of the largest */
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    tr_buf_add(buf, tr_slice(digits + at, sizeof(digits) - at));
 }
 
 void tr_buf_addf(struct tr_buf *buf, const char *fmt, ...)

@@ -16,11 +16,8 @@ static char lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-bool tr_slice_eq_nocase(struct tr_slice a, struct tr_slice b)
+bool tr_slice_same_nocase(struct tr_slice a, struct tr_slice b)
 {
-    if (a.len != b.len) {
-        return false;
-    }
     for (size_t i = 0; i < a.len; i++) {
         if (lower(a.ptr[i]) != lower(b.ptr[i])) {
             return false;

@@ -17,6 +17,8 @@ struct tr_slice {
 /* For printf: printf("%.*s", TR_SLICE_ARG(s)). */
 #define TR_SLICE_ARG(s) (int)(s).len, (s).ptr
 #define TR_SLICE_LIT(text) ((struct tr_slice){ .ptr = (text), .len = sizeof(text) - 1 })
+/* The same as an element of a static table. */
+#define TR_SLICE_INIT(text) { .ptr = (text), .len = sizeof(text) - 1 }
 
 static inline struct tr_slice tr_slice(const void *ptr, size_t len)
 {
@@ -42,8 +44,14 @@ static inline bool tr_slice_eq_str(struct tr_slice a, const char *b)
 /* Bytewise order as memcmp, shorter first. */
 int tr_slice_cmp(struct tr_slice a, struct tr_slice b);
 
-/* Equal without regard to the case of ASCII letters. */
-bool tr_slice_eq_nocase(struct tr_slice a, struct tr_slice b);
+/* Part of the next function: the bytes of two slices of one length. */
+bool tr_slice_same_nocase(struct tr_slice a, struct tr_slice b);
+
+/* Equal without regard to the case of ASCII letters. Cost: a comparison if the lengths differ, as they mostly do. */
+static inline bool tr_slice_eq_nocase(struct tr_slice a, struct tr_slice b)
+{
+    return a.len == b.len && tr_slice_same_nocase(a, b);
+}
 
 bool tr_slice_starts(struct tr_slice s, struct tr_slice prefix);
 bool tr_slice_ends(struct tr_slice s, struct tr_slice suffix);

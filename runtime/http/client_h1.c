@@ -11,6 +11,13 @@
 
 /* --- the request ------------------------------------------------------------------------------ */
 
+static void write_length(struct tr_buf *out, uint64_t length)
+{
+    tr_buf_add(out, TR_SLICE_LIT("Content-Length: "));
+    tr_buf_add_u64(out, length);
+    tr_buf_add(out, TR_SLICE_LIT("\r\n"));
+}
+
 static void write_head(struct tr_http_client_conn *conn, const struct tr_http_call *call)
 {
     struct tr_buf *out = &conn->out;
@@ -29,9 +36,9 @@ static void write_head(struct tr_http_client_conn *conn, const struct tr_http_ca
     if (client_call_is_chunked(call)) {
         tr_buf_add_str(out, "Transfer-Encoding: chunked\r\n");
     } else if (call->is_streaming) {
-        tr_buf_addf(out, "Content-Length: %llu\r\n", (unsigned long long)call->body_length);
+        write_length(out, call->body_length);
     } else if (call->has_body || call->body.len > 0) {
-        tr_buf_addf(out, "Content-Length: %zu\r\n", call->body.len);
+        write_length(out, call->body.len);
     }
     tr_buf_add_str(out, "\r\n");
 }

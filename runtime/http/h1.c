@@ -266,6 +266,13 @@ static void decide_keep_alive(struct http_exchange *ex)
     }
 }
 
+static void write_length(struct http_conn *conn, uint64_t length)
+{
+    tr_buf_add(&conn->out, TR_SLICE_LIT("Content-Length: "));
+    tr_buf_add_u64(&conn->out, length);
+    tr_buf_add(&conn->out, TR_SLICE_LIT("\r\n"));
+}
+
 static void h1_respond(struct http_exchange *ex, int status, const struct tr_http_headers *headers,
                        struct tr_slice body, struct tr_buf *owned)
 {
@@ -274,10 +281,9 @@ static void h1_respond(struct http_exchange *ex, int status, const struct tr_htt
     decide_keep_alive(ex);
     h1_head_write(ex, status, headers);
     if (!tr_http_status_bodiless(status)) {
-        tr_buf_addf(&conn->out, "Content-Length: %zu\r\n\r\n", body.len);
-    } else {
-        tr_buf_add(&conn->out, TR_SLICE_LIT("\r\n"));
+        write_length(conn, body.len);
     }
+    tr_buf_add(&conn->out, TR_SLICE_LIT("\r\n"));
     if (!ex->is_bodiless && body.len > 0) {
         put(conn, body);
     }
@@ -299,7 +305,7 @@ static void h1_start(struct http_exchange *ex, int status, const struct tr_http_
     ex->is_head_sent = true;
     ex->answer = HTTP_ANSWER_HEAD;
     if (length != TR_HTTP_LENGTH_UNKNOWN && !tr_http_status_bodiless(status)) {
-        tr_buf_addf(&conn->out, "Content-Length: %llu\r\n", (unsigned long long)length);
+        write_length(conn, length);
     }
 }
 

@@ -111,7 +111,7 @@ bool tr_http_status_bodiless(int status)
 /* Source: RFC 9110 5.6.2, tchar. */
 static bool is_token_char(unsigned char c)
 {
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) {
+    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-') {
         return true;
     }
     return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
@@ -158,12 +158,15 @@ void tr_http_header_canonical(struct tr_slice name, struct tr_buf *out)
 
 bool tr_http_header_is_hop(struct tr_slice name)
 {
-    static const char *const hops[] = {
-        "connection", "keep-alive",     "proxy-connection", "transfer-encoding",   "upgrade",
-        "te",         "http2-settings", "trailer",          "proxy-authorization", "proxy-authenticate",
+    static const struct tr_slice hops[] = {
+        TR_SLICE_INIT("connection"),          TR_SLICE_INIT("keep-alive"),
+        TR_SLICE_INIT("proxy-connection"),    TR_SLICE_INIT("transfer-encoding"),
+        TR_SLICE_INIT("upgrade"),             TR_SLICE_INIT("te"),
+        TR_SLICE_INIT("http2-settings"),      TR_SLICE_INIT("trailer"),
+        TR_SLICE_INIT("proxy-authorization"), TR_SLICE_INIT("proxy-authenticate"),
     };
     for (size_t i = 0; i < TR_ARRAY_LEN(hops); i++) {
-        if (tr_slice_eq_nocase(name, tr_slice_str(hops[i]))) {
+        if (tr_slice_eq_nocase(name, hops[i])) {
             return true;
         }
     }

@@ -56,6 +56,19 @@ static void formatted_text_that_fills_the_room_exactly_is_whole(void **state)
     tr_buf_fini(&buf);
 }
 
+static void numbers_are_written_in_decimal_digits(void **state)
+{
+    (void)state;
+    struct tr_buf buf = { 0 };
+    tr_buf_add_u64(&buf, 0);
+    tr_buf_add_char(&buf, ' ');
+    tr_buf_add_u64(&buf, 1234567890);
+    tr_buf_add_char(&buf, ' ');
+    tr_buf_add_u64(&buf, UINT64_MAX);
+    assert_string_equal(tr_buf_cstr(&buf), "0 1234567890 18446744073709551615");
+    tr_buf_fini(&buf);
+}
+
 static void set_replaces_and_clear_keeps_the_memory(void **state)
 {
     (void)state;
@@ -114,6 +127,7 @@ int main(void)
         cmocka_unit_test(appending_keeps_everything_across_growth),
         cmocka_unit_test(formatted_text_longer_than_the_room_is_whole),
         cmocka_unit_test(formatted_text_that_fills_the_room_exactly_is_whole),
+        cmocka_unit_test(numbers_are_written_in_decimal_digits),
         cmocka_unit_test(set_replaces_and_clear_keeps_the_memory),
         cmocka_unit_test(dropping_moves_the_rest_to_the_front),
         cmocka_unit_test(moving_leaves_the_source_empty),
