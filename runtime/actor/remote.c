@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "proto/internals.pb-c.h"
+#include "invoke/headers.h"
 #include "proto/wire.h"
 
 #define BYTES_VALUE_URL "type.googleapis.com/google.protobuf.BytesValue"
@@ -16,85 +16,31 @@ struct remote {
     bool is_failed;
 };
 
-/* --- metadata: header names in canonical form, one entry a name --------------------------------------------------- */
-
-struct entry {
-    struct tr_buf name;
-    Tr__Internals__ListEntry entry;
-    Tr__Internals__ListStringValue list;
-    ProtobufCBinaryData *values; /* owned array of borrowed values */
-};
-
-struct metadata {
-    struct entry *entries;
-    Tr__Internals__ListEntry **pointers;
-    size_t len;
-};
-
-static struct entry *metadata_find(struct metadata *metadata, struct tr_slice name)
-{
-    for (size_t i = 0; i < metadata->len; i++) {
-        if (tr_slice_eq_nocase(tr_buf_slice(&metadata->entries[i].name), name)) {
-            return &metadata->entries[i];
-        }
-    }
-    return NULL;
-}
-
-static void metadata_add(struct metadata *metadata, struct tr_slice name, struct tr_slice value)
-{
-    struct entry *entry = metadata_find(metadata, name);
-    if (entry == NULL) {
-        entry = &metadata->entries[metadata->len];
-        tr_http_header_canonical(name, &entry->name);
-        tr__internals__list_entry__init(&entry->entry);
-        tr__internals__list_string_value__init(&entry->list);
-        entry->entry.value = &entry->list;
-        TR_WIRE_SET(&entry->entry, key, tr_buf_slice(&entry->name));
-        metadata->pointers[metadata->len++] = &entry->entry;
-    }
-    entry->values = tr_xrealloc(entry->values, (entry->list.n_values + 1) * sizeof(*entry->values));
-    entry->values[entry->list.n_values++] = tr_wire_data(value);
-    entry->list.values = entry->values;
-}
-
-static void metadata_init(struct metadata *metadata, const struct tr_actor_call *call)
+/* The call's headers, with the chain id and the content type where the engine keeps them apart. */
+static void make_metadata(const struct tr_actor_call *call, struct tr_header_map *map)
 {
     const size_t headers_len = call->headers == NULL ? 0 : tr_http_headers_len(call->headers);
-    metadata->entries = tr_xzalloc((headers_len + 2) * sizeof(*metadata->entries));
-    metadata->pointers = tr_xzalloc((headers_len + 2) * sizeof(*metadata->pointers));
-    metadata->len = 0;
+    tr_header_map_init(map, headers_len + 2);
     for (size_t i = 0; i < headers_len; i++) {
         const struct tr_http_header header = tr_http_headers_at(call->headers, i);
-        if (call->chain_id.len > 0 && tr_slice_eq_nocase(header.name, TR_SLICE_LIT("dapr-reentrancy-id"))) {
-            continue;
+        if (call->chain_id.len == 0 || !tr_slice_eq_nocase(header.name, TR_SLICE_LIT("dapr-reentrancy-id"))) {
+            tr_header_map_add(map, header.name, header.value);
         }
-        metadata_add(metadata, header.name, header.value);
     }
     if (call->chain_id.len > 0) {
-        metadata_add(metadata, TR_SLICE_LIT("Dapr-Reentrancy-Id"), call->chain_id);
+        tr_header_map_add(map, TR_SLICE_LIT("Dapr-Reentrancy-Id"), call->chain_id);
     }
-    if (call->content_type.len > 0 && metadata_find(metadata, TR_SLICE_LIT("content-type")) == NULL) {
-        metadata_add(metadata, TR_SLICE_LIT("Content-Type"), call->content_type);
+    if (call->content_type.len > 0 && !tr_header_map_has(map, TR_SLICE_LIT("content-type"))) {
+        tr_header_map_add(map, TR_SLICE_LIT("Content-Type"), call->content_type);
     }
-}
-
-static void metadata_fini(struct metadata *metadata)
-{
-    for (size_t i = 0; i < metadata->len; i++) {
-        tr_buf_fini(&metadata->entries[i].name);
-        free(metadata->entries[i].values);
-    }
-    free(metadata->entries);
-    free(metadata->pointers);
 }
 
 /* --- requests ------------------------------------------------------------------------------------------------------- */
 
 static void pack_method(const struct tr_actor_call *call, struct tr_buf *out)
 {
-    struct metadata metadata;
-    metadata_init(&metadata, call);
+    struct tr_header_map metadata;
+    make_metadata(call, &metadata);
     Tr__Internals__Actor actor = TR__INTERNALS__ACTOR__INIT;
     TR_WIRE_SET(&actor, actor_type, call->actor_type);
     TR_WIRE_SET(&actor, actor_id, call->actor_id);
@@ -113,11 +59,11 @@ static void pack_method(const struct tr_actor_call *call, struct tr_buf *out)
     request.has_ver = true;
     request.ver = API_VERSION_V1;
     request.n_metadata = metadata.len;
-    request.metadata = metadata.pointers;
+    request.metadata = metadata.entries;
     request.message = &message;
     request.actor = &actor;
     tr_wire_pack(&request, out);
-    metadata_fini(&metadata);
+    tr_header_map_fini(&metadata);
 }
 
 static void pack_firing(const struct tr_actor_call *call, struct tr_buf *out)
@@ -147,14 +93,7 @@ static void pack_firing(const struct tr_actor_call *call, struct tr_buf *out)
 static void take_response(struct tr_remote_call *call, const Tr__Internals__InternalInvokeResponse *response)
 {
     call->status = response->status != NULL ? response->status->code : 0;
-    for (size_t i = 0; i < response->n_headers; i++) {
-        const Tr__Internals__ListEntry *entry = response->headers[i];
-        for (size_t j = 0; entry->value != NULL && j < entry->value->n_values; j++) {
-            if (tr_http_headers_len(&call->headers_out) < TR_HTTP_HEADERS_MAX) {
-                tr_http_headers_add(&call->headers_out, tr_wire_slice(entry->key), tr_wire_slice(entry->value->values[j]));
-            }
-        }
-    }
+    tr_header_map_read(response->headers, response->n_headers, &call->headers_out);
     if (response->message == NULL) {
         return;
     }

@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "proto/internals.pb-c.h"
+#include "invoke/headers.h"
 #include "proto/wire.h"
 #include "runtime/actor/remote.h"
 #include "runtime/api/api_int.h"
@@ -45,55 +45,12 @@ static void on_close(struct tr_rpc_watch *watch)
 
 /* --- answers -------------------------------------------------------------------------------------------------------- */
 
-/* Response headers by canonical name, each with all its values. */
-struct header {
-    struct tr_buf name;
-    Tr__Internals__ListEntry entry;
-    Tr__Internals__ListStringValue list;
-    ProtobufCBinaryData *values;
-};
-
-static struct header *find_header(struct header *headers, size_t len, struct tr_slice name)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (tr_slice_eq_nocase(tr_buf_slice(&headers[i].name), name)) {
-            return &headers[i];
-        }
-    }
-    return NULL;
-}
-
-static size_t collect_headers(const struct tr_http_headers *from, struct header *headers)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < tr_http_headers_len(from); i++) {
-        const struct tr_http_header one = tr_http_headers_at(from, i);
-        struct header *header = find_header(headers, len, one.name);
-        if (header == NULL) {
-            header = &headers[len++];
-            tr_http_header_canonical(one.name, &header->name);
-            tr__internals__list_entry__init(&header->entry);
-            tr__internals__list_string_value__init(&header->list);
-            header->entry.value = &header->list;
-            TR_WIRE_SET(&header->entry, key, tr_buf_slice(&header->name));
-        }
-        header->values = tr_xrealloc(header->values, (header->list.n_values + 1) * sizeof(*header->values));
-        header->values[header->list.n_values++] = tr_wire_data(one.value);
-        header->list.values = header->values;
-    }
-    return len;
-}
-
 static void reply_answer(struct work *work)
 {
     const struct tr_actor_call *call = &work->call;
-    const size_t cap = tr_http_headers_len(&call->headers_out);
-    struct header *headers = tr_xzalloc(cap * sizeof(*headers));
-    Tr__Internals__ListEntry **pointers = tr_xzalloc(cap * sizeof(*pointers));
-    const size_t len = collect_headers(&call->headers_out, headers);
-    for (size_t i = 0; i < len; i++) {
-        pointers[i] = &headers[i].entry;
-    }
+    struct tr_header_map headers;
+    tr_header_map_init(&headers, tr_http_headers_len(&call->headers_out));
+    tr_header_map_add_all(&headers, &call->headers_out);
     Tr__Internals__Status status = TR__INTERNALS__STATUS__INIT;
     Tr__Common__Any data = TR__COMMON__ANY__INIT;
     Tr__Common__InvokeResponse message = TR__COMMON__INVOKE_RESPONSE__INIT;
@@ -105,18 +62,13 @@ static void reply_answer(struct work *work)
     message.data = &data;
     TR_WIRE_SET(&message, content_type, tr_buf_slice(&call->content_type_out));
     response.status = &status;
-    response.n_headers = len;
-    response.headers = pointers;
+    response.n_headers = headers.len;
+    response.headers = headers.entries;
     response.message = &message;
     tr_wire_pack(&response, &bytes);
     tr_rpc_call_reply(work->rpc, tr_buf_slice(&bytes));
     tr_buf_fini(&bytes);
-    for (size_t i = 0; i < len; i++) {
-        tr_buf_fini(&headers[i].name);
-        free(headers[i].values);
-    }
-    free(pointers);
-    free(headers);
+    tr_header_map_fini(&headers);
 }
 
 static void on_called(struct tr_actor_call *call)
@@ -205,18 +157,6 @@ static struct work *work_new(struct tr_api *api, struct tr_rpc_call *rpc, const 
     return work;
 }
 
-static void take_metadata(struct work *work, const Tr__Internals__InternalInvokeRequest *request)
-{
-    for (size_t i = 0; i < request->n_metadata; i++) {
-        const Tr__Internals__ListEntry *entry = request->metadata[i];
-        for (size_t j = 0; entry->value != NULL && j < entry->value->n_values; j++) {
-            if (tr_http_headers_len(&work->headers) < TR_HTTP_HEADERS_MAX - 1) {
-                tr_http_headers_add(&work->headers, tr_wire_slice(entry->key), tr_wire_slice(entry->value->values[j]));
-            }
-        }
-    }
-}
-
 static void on_call_actor(void *ctx, struct tr_rpc_call *rpc)
 {
     struct work *work = work_new(ctx, rpc, &tr__internals__internal_invoke_request__descriptor);
@@ -228,7 +168,7 @@ static void on_call_actor(void *ctx, struct tr_rpc_call *rpc)
         tr_rpc_call_fail(rpc, TR_RPC_INVALID_ARGUMENT, TR_SLICE_LIT("request names no actor or has no message"));
         return;
     }
-    take_metadata(work, request);
+    tr_header_map_read(request->metadata, request->n_metadata, &work->headers);
     struct tr_actor_call *call = &work->call;
     call->kind = TR_ACTOR_METHOD;
     call->actor_type = tr_wire_slice(request->actor->actor_type);
