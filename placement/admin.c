@@ -32,7 +32,8 @@ static void answer_state(const struct tr_placement_admin *admin, struct tr_http_
         return;
     }
     if (admin->server == NULL) {
-        tr_http_respond_text(ex, 503, "text/plain", TR_SLICE_LIT("placement server is not running"));
+        tr_http_respond_text(ex, 503, "text/plain",
+                             TR_SLICE_LIT("placement server is not running"));
         return;
     }
     if (!tr_placement_server_is_leader(admin->server)) {
@@ -54,7 +55,8 @@ static void on_health_request(void *ctx, struct tr_http_exchange *ex)
     } else if (admin->is_state_shown && tr_slice_eq_str(ex->path, "/placement/state")) {
         answer_state(admin, ex);
     } else {
-        tr_http_respond_text(ex, 404, "text/plain; charset=utf-8", TR_SLICE_LIT("404 page not found\n"));
+        tr_http_respond_text(ex, 404, "text/plain; charset=utf-8",
+                             TR_SLICE_LIT("404 page not found\n"));
     }
 }
 
@@ -80,28 +82,30 @@ static enum tr_code serve(struct tr_placement_admin *admin, const char *host, ui
         .h2c_off = true,
     };
     *out_server = tr_http_server_new(admin->loop, &conf);
-    return tr_http_server_listen(*out_server, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, port, NULL,
-                                 err);
+    return tr_http_server_listen(*out_server, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host,
+                                 port, NULL, err);
 }
 
-enum tr_code tr_placement_admin_serve_health(struct tr_placement_admin *admin, const char *host, uint16_t port,
-                                             struct tr_err *err)
+enum tr_code tr_placement_admin_serve_health(struct tr_placement_admin *admin, const char *host,
+                                             uint16_t port, struct tr_err *err)
 {
     enum tr_code rc = serve(admin, host, port, on_health_request, &admin->health, err);
     if (rc == TR_OK) {
         admin->is_ready[TR_TARGET_HEALTHZ] = true;
-        tr_log_text(admin->log, TR_LOG_INFO, "Healthz server is listening on %s:%u", host, (unsigned)port);
+        tr_log_text(admin->log, TR_LOG_INFO, "Healthz server is listening on %s:%u", host,
+                    (unsigned)port);
     }
     return rc;
 }
 
-enum tr_code tr_placement_admin_serve_metrics(struct tr_placement_admin *admin, const char *host, uint16_t port,
-                                              struct tr_err *err)
+enum tr_code tr_placement_admin_serve_metrics(struct tr_placement_admin *admin, const char *host,
+                                              uint16_t port, struct tr_err *err)
 {
     enum tr_code rc = serve(admin, host, port, on_metrics_request, &admin->metrics_http, err);
     if (rc == TR_OK) {
         admin->is_ready[TR_TARGET_METRICS] = true;
-        tr_log_text(admin->log, TR_LOG_INFO, "metrics server started on %s:%u/", host, (unsigned)port);
+        tr_log_text(admin->log, TR_LOG_INFO, "metrics server started on %s:%u/", host,
+                    (unsigned)port);
     }
     return rc;
 }
@@ -115,8 +119,8 @@ static void on_closed(void *ctx)
     }
 }
 
-void tr_placement_admin_close(struct tr_placement_admin *admin, uint64_t deadline_ms, void (*cb)(void *ctx),
-                              void *ctx)
+void tr_placement_admin_close(struct tr_placement_admin *admin, uint64_t deadline_ms,
+                              void (*cb)(void *ctx), void *ctx)
 {
     admin->closed_cb = cb;
     admin->closed_ctx = ctx;

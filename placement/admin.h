@@ -40,14 +40,14 @@ struct tr_placement_admin {
 };
 
 /* Open the health port. Hosts: numeric, "localhost", or "" for all. Errors: TR_IO. */
-enum tr_code tr_placement_admin_serve_health(struct tr_placement_admin *admin, const char *host, uint16_t port,
-                                             struct tr_err *err) TR_MUST_USE;
+enum tr_code tr_placement_admin_serve_health(struct tr_placement_admin *admin, const char *host,
+                                             uint16_t port, struct tr_err *err) TR_MUST_USE;
 /* Open the metrics port. Errors: TR_IO. */
-enum tr_code tr_placement_admin_serve_metrics(struct tr_placement_admin *admin, const char *host, uint16_t port,
-                                              struct tr_err *err) TR_MUST_USE;
+enum tr_code tr_placement_admin_serve_metrics(struct tr_placement_admin *admin, const char *host,
+                                              uint16_t port, struct tr_err *err) TR_MUST_USE;
 /* Let open requests finish until `deadline_ms`, then call back; from a later turn. */
-void tr_placement_admin_close(struct tr_placement_admin *admin, uint64_t deadline_ms, void (*cb)(void *ctx),
-                              void *ctx);
+void tr_placement_admin_close(struct tr_placement_admin *admin, uint64_t deadline_ms,
+                              void (*cb)(void *ctx), void *ctx);
 void tr_placement_admin_fini(struct tr_placement_admin *admin);
 
 #endif

@@ -84,7 +84,8 @@ static bool parse_member(const char *item, struct tr_slice *out_id, struct tr_sl
     return true;
 }
 
-static enum tr_code set_not_found(const struct tr_arg_list *cluster, struct tr_slice id, struct tr_err *err)
+static enum tr_code set_not_found(const struct tr_arg_list *cluster, struct tr_slice id,
+                                  struct tr_err *err)
 {
     struct tr_buf peers = { 0 };
     for (size_t i = 0; i < cluster->len; i++) {
@@ -132,8 +133,8 @@ static enum tr_code check_keepalive(const char *name, int64_t ns, struct tr_err 
     struct tr_buf text = { 0 };
     tr_duration_add(&text, ns);
     enum tr_code rc = tr_err_set(err, TR_INVALID,
-                                 "invalid value for %s: value should be between 1s and 10s, got %s", name,
-                                 tr_buf_cstr(&text));
+                                 "invalid value for %s: value should be between 1s and 10s, got %s",
+                                 name, tr_buf_cstr(&text));
     tr_buf_fini(&text);
     return rc;
 }
@@ -141,12 +142,14 @@ static enum tr_code check_keepalive(const char *name, int64_t ns, struct tr_err 
 static enum tr_code check_port(const char *name, int64_t port, struct tr_err *err)
 {
     if (port < 0 || port > UINT16_MAX) {
-        return tr_err_set(err, TR_INVALID, "invalid value for %s: %lld is no port", name, (long long)port);
+        return tr_err_set(err, TR_INVALID, "invalid value for %s: %lld is no port", name,
+                          (long long)port);
     }
     return TR_OK;
 }
 
-static enum tr_code parse_port(const char *name, const char *text, int64_t *out_port, struct tr_err *err)
+static enum tr_code parse_port(const char *name, const char *text, int64_t *out_port,
+                               struct tr_err *err)
 {
     int64_t port = 0;
     size_t i = 0;
@@ -163,14 +166,19 @@ static enum tr_code parse_port(const char *name, const char *text, int64_t *out_
 static enum tr_code check_rounds(const struct tr_placement_options *o, struct tr_err *err)
 {
     if (o->replication_factor < 1 || o->replication_factor > TR_RING_FACTOR_MAX) {
-        return tr_err_set(err, TR_INVALID, "invalid value for replicationFactor: value should be between 1 and %d, got %lld",
-                          TR_RING_FACTOR_MAX, (long long)o->replication_factor);
+        return tr_err_set(
+            err, TR_INVALID,
+            "invalid value for replicationFactor: value should be between 1 and %d, got %lld",
+            TR_RING_FACTOR_MAX, (long long)o->replication_factor);
     }
     if (o->disseminate_timeout_ns <= 0) {
-        return tr_err_set(err, TR_INVALID, "invalid value for disseminate-timeout: value should be greater than 0");
+        return tr_err_set(err, TR_INVALID,
+                          "invalid value for disseminate-timeout: value should be greater than 0");
     }
     if (strcmp(o->mode, "standalone") != 0 && strcmp(o->mode, "kubernetes") != 0) {
-        return tr_err_set(err, TR_INVALID, "invalid value for mode: '%s' is neither standalone nor kubernetes", o->mode);
+        return tr_err_set(err, TR_INVALID,
+                          "invalid value for mode: '%s' is neither standalone nor kubernetes",
+                          o->mode);
     }
     return TR_OK;
 }
@@ -212,7 +220,8 @@ enum tr_code tr_placement_options_read(struct tr_placement_options *options, int
         options->metadata_enabled = tr_args_is_truthy(tr_slice_str(env->metadata_enabled));
     }
     if (!tr_args_is_set(&options->args, "sentry-address")) {
-        (void)snprintf(options->sentry_default, sizeof(options->sentry_default), "dapr-sentry.%s.svc:443",
+        (void)snprintf(options->sentry_default, sizeof(options->sentry_default),
+                       "dapr-sentry.%s.svc:443",
                        env->namespace_name == NULL ? "default" : env->namespace_name);
         options->sentry_address = options->sentry_default;
     }

@@ -17,7 +17,8 @@ struct tr_placement_options {
     /* As read. Texts are borrowed from argv, the environment or static. */
     const char *id;
     struct tr_arg_list initial_cluster; /* owned through `args` */
-    bool inmem_store_enabled;           /* accepted without effect, as raft_logstore_path and the API levels */
+    bool
+        inmem_store_enabled; /* accepted without effect, as raft_logstore_path and the API levels */
     const char *raft_logstore_path;
     int64_t port;
     const char *listen_address; /* gRPC and metrics; "" for all */
@@ -46,9 +47,9 @@ struct tr_placement_options {
     /* Derived. */
     enum tr_log_level log_level;
     int64_t metrics_port;
-    char limit_text[32]; /* disseminate_timeout_ns as Go prints it */
-    bool leads;                    /* see tr_placement_options_member() */
-    struct tr_slice peer_address;  /* of the own entry in initial_cluster, "host:port" */
+    char limit_text[32];          /* disseminate_timeout_ns as Go prints it */
+    bool leads;                   /* see tr_placement_options_member() */
+    struct tr_slice peer_address; /* of the own entry in initial_cluster, "host:port" */
     char sentry_default[320];
 
     struct tr_args args; /* private */
@@ -67,7 +68,8 @@ struct tr_placement_env {
  * Errors: TR_INVALID for a value that cannot be used; the process logs it and ends with status 1.
  */
 enum tr_code tr_placement_options_read(struct tr_placement_options *options, int argc, char **argv,
-                                       const struct tr_placement_env *env, struct tr_err *err) TR_MUST_USE;
+                                       const struct tr_placement_env *env,
+                                       struct tr_err *err) TR_MUST_USE;
 void tr_placement_options_fini(struct tr_placement_options *options);
 
 /*

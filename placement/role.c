@@ -91,7 +91,8 @@ static void on_rpc_server_closed(void *ctx)
     role->rpc_server = NULL;
     tr_timer_stop(&role->grace);
     tr_log_info(&role->log, "Placement GRPC server stopped", NULL);
-    tr_placement_admin_close(&role->admin, tr_loop_now_ms(role->loop) + STOP_GRACE_MS, on_admin_closed, role);
+    tr_placement_admin_close(&role->admin, tr_loop_now_ms(role->loop) + STOP_GRACE_MS,
+                             on_admin_closed, role);
 }
 
 static void on_server_closed(void *ctx)
@@ -144,8 +145,9 @@ static void init_log(struct role *role)
     if (o->log_file[0] != '\0' && tr_log_sink_open(&role->sink, o->log_file, &err) != TR_OK) {
         tr_log_fatal(&role->log, "%s", err.msg);
     }
-    tr_log_text(&role->log, TR_LOG_INFO, "Starting Dapr Placement Service -- version %s -- commit %s",
-                role->sink.ver, "unknown");
+    tr_log_text(&role->log, TR_LOG_INFO,
+                "Starting Dapr Placement Service -- version %s -- commit %s", role->sink.ver,
+                "unknown");
     tr_log_text(&role->log, TR_LOG_INFO, "Log level set to: %s", o->log_level_name);
 }
 
@@ -224,7 +226,8 @@ static void hold_peer_port(struct role *role)
     char *port_text = tr_xstrdup(port);
     long number = strtol(port_text, NULL, 10);
     if (number < 1 || number > UINT16_MAX ||
-        tr_listen_tcp(role->loop, host_text, (uint16_t)number, on_peer, role, &role->peers, &err) != TR_OK) {
+        tr_listen_tcp(role->loop, host_text, (uint16_t)number, on_peer, role, &role->peers, &err) !=
+            TR_OK) {
         tr_log_warn(&role->log, "The port of the placement members is not held", "address=%.*s",
                     TR_SLICE_ARG(role->options.peer_address));
     }
@@ -238,8 +241,10 @@ static void lead_or_follow(struct role *role)
     const struct tr_placement_options *o = &role->options;
     role->admin.is_ready[TR_TARGET_LEADERSHIP] = true;
     if (o->initial_cluster.len > 1) {
-        tr_log_warn(&role->log, "A cluster of placement members has no failover yet: the smallest id leads, or nobody",
-                    "members=%zu", o->initial_cluster.len);
+        tr_log_warn(
+            &role->log,
+            "A cluster of placement members has no failover yet: the smallest id leads, or nobody",
+            "members=%zu", o->initial_cluster.len);
     }
     if (!o->leads) {
         tr_log_text(&role->log, TR_LOG_INFO, "Node id=%s is waiting for leadership", o->id);
@@ -262,11 +267,12 @@ static void serve_http(struct role *role)
     role->admin.is_ready[TR_TARGET_SECURITY] = true; /* there is nothing to wait for without TLS */
     role->admin.is_ready[TR_TARGET_METRICS] = !o->enable_metrics;
     if (o->enable_metrics &&
-        tr_placement_admin_serve_metrics(&role->admin, o->listen_address, (uint16_t)o->metrics_port, &err) != TR_OK) {
+        tr_placement_admin_serve_metrics(&role->admin, o->listen_address, (uint16_t)o->metrics_port,
+                                         &err) != TR_OK) {
         tr_log_fatal(&role->log, "failed to run metrics server: %s", err.msg);
     }
-    if (tr_placement_admin_serve_health(&role->admin, o->healthz_listen_address, (uint16_t)o->healthz_port, &err) !=
-        TR_OK) {
+    if (tr_placement_admin_serve_health(&role->admin, o->healthz_listen_address,
+                                        (uint16_t)o->healthz_port, &err) != TR_OK) {
         tr_log_fatal(&role->log, "failed to run healthz server: %s", err.msg);
     }
 }

@@ -48,15 +48,15 @@ struct tr_rounds_host; /* private: one row of the table */
 
 /* One connected host as the rounds see it. Embedded in its session; all zero before tr_rounds_join. */
 struct tr_rounds_stream {
-    struct tr_link link;      /* in the joined or the waiting streams */
-    struct tr_rounds *rounds; /* borrowed; NULL before join and after close */
-    struct tr_host first;     /* owned: the first report, while it waits */
+    struct tr_link link;           /* in the joined or the waiting streams */
+    struct tr_rounds *rounds;      /* borrowed; NULL before join and after close */
+    struct tr_host first;          /* owned: the first report, while it waits */
     struct tr_rounds_host *stored; /* its row; NULL for a host without types */
-    uint64_t pushed_version;    /* of the push whose acknowledgements are still to come */
-    enum tr_rounds_phase acked; /* last phase of the present round that it acknowledged */
-    bool is_waiting;            /* not yet part of the rounds */
-    bool is_push_pending;       /* acknowledgements of pushed_version are not for a round */
-    bool had_types;             /* its first report named types (a metric) */
+    uint64_t pushed_version;       /* of the push whose acknowledgements are still to come */
+    enum tr_rounds_phase acked;    /* last phase of the present round that it acknowledged */
+    bool is_waiting;               /* not yet part of the rounds */
+    bool is_push_pending;          /* acknowledgements of pushed_version are not for a round */
+    bool had_types;                /* its first report named types (a metric) */
 };
 
 enum tr_rounds_action_kind {

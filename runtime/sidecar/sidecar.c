@@ -283,6 +283,7 @@ static void new_placement(struct sidecar *s)
         .log = &s->log,
         .addresses = addresses,
         .addresses_len = o->placement_addresses_len,
+        .is_resolved_each_time = strcmp(o->flags.mode, "kubernetes") == 0,
         .name = tr_buf_slice(&s->host_name),
         .app_id = tr_slice_str(o->flags.app_id),
         .ns = tr_slice_str(o->name_space),

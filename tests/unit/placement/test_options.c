@@ -47,10 +47,12 @@ static void defaults_are_those_of_the_reference(void **state)
 static void the_arguments_of_the_test_suite_are_taken(void **state)
 {
     assert_int_equal(READ("--log-level=debug", "--id=m1", "--port=1", "--listen-address=127.0.0.1",
-                          "--healthz-port=2", "--healthz-listen-address=127.0.0.1", "--metrics-port=3",
-                          "--metrics-listen-address=127.0.0.1", "--initial-cluster=m1=127.0.0.1:4",
-                          "--tls-enabled=false", "--metadata-enabled=true", "--max-api-level=20",
-                          "--disseminate-timeout=1m", "-disseminate-coalesce-window=500ms", "-replicationFactor", "7"),
+                          "--healthz-port=2", "--healthz-listen-address=127.0.0.1",
+                          "--metrics-port=3", "--metrics-listen-address=127.0.0.1",
+                          "--initial-cluster=m1=127.0.0.1:4", "--tls-enabled=false",
+                          "--metadata-enabled=true", "--max-api-level=20",
+                          "--disseminate-timeout=1m", "-disseminate-coalesce-window=500ms",
+                          "-replicationFactor", "7"),
                      TR_OK);
     assert_int_equal(options.log_level, TR_LOG_DEBUG);
     assert_int_equal(options.metrics_port, 3);
@@ -69,7 +71,8 @@ static void the_environment_gives_defaults_only(void **state)
     assert_true(options.metadata_enabled);
     assert_string_equal(options.sentry_address, "dapr-sentry.dapr.svc:443");
     tr_placement_options_fini(&options);
-    assert_int_equal(read_with(&env, 2, (char *[]){ "placement", "--metadata-enabled=false" }), TR_OK);
+    assert_int_equal(read_with(&env, 2, (char *[]){ "placement", "--metadata-enabled=false" }),
+                     TR_OK);
     assert_false(options.metadata_enabled);
     tr_placement_options_fini(&options);
     (void)state;
@@ -78,15 +81,26 @@ static void the_environment_gives_defaults_only(void **state)
 static void values_that_cannot_be_used_are_named(void **state)
 {
     assert_int_equal(READ("--keepalive-time=500ms"), TR_INVALID);
-    assert_string_equal(err.msg, "invalid value for keepalive-time: value should be between 1s and 10s, got 500ms");
+    assert_string_equal(
+        err.msg, "invalid value for keepalive-time: value should be between 1s and 10s, got 500ms");
     assert_int_equal(READ("--keepalive-timeout=10.1s"), TR_INVALID);
-    assert_string_equal(err.msg, "invalid value for keepalive-timeout: value should be between 1s and 10s, got 10.1s");
+    assert_string_equal(
+        err.msg,
+        "invalid value for keepalive-timeout: value should be between 1s and 10s, got 10.1s");
     assert_int_equal(READ("--keepalive-time=10s", "--keepalive-timeout=1s"), TR_OK);
     tr_placement_options_fini(&options);
-    static char *const bad[] = { "--replicationFactor=0", "--replicationFactor=10001", "--disseminate-timeout=0",
-                                 "--disseminate-timeout=-1s", "--mode=other", "--port=65536", "--port=-1",
-                                 "--healthz-port=70000", "--metrics-port=x", "--metrics-port=",
-                                 "--metrics-port=99999", "--log-level=loud" };
+    static char *const bad[] = { "--replicationFactor=0",
+                                 "--replicationFactor=10001",
+                                 "--disseminate-timeout=0",
+                                 "--disseminate-timeout=-1s",
+                                 "--mode=other",
+                                 "--port=65536",
+                                 "--port=-1",
+                                 "--healthz-port=70000",
+                                 "--metrics-port=x",
+                                 "--metrics-port=",
+                                 "--metrics-port=99999",
+                                 "--log-level=loud" };
     for (size_t i = 0; i < TR_ARRAY_LEN(bad); i++) {
         assert_int_equal(READ(bad[i]), TR_INVALID);
     }
@@ -106,7 +120,8 @@ static void of_a_cluster_the_smallest_id_leads_whatever_the_order(void **state)
     assert_true(options.leads);
     assert_true(tr_slice_eq_str(options.peer_address, "h:1"));
     tr_placement_options_fini(&options);
-    assert_int_equal(READ("--id=m2", "--initial-cluster=m2=h:2", "--initial-cluster=m1=h:1"), TR_OK);
+    assert_int_equal(READ("--id=m2", "--initial-cluster=m2=h:2", "--initial-cluster=m1=h:1"),
+                     TR_OK);
     assert_false(options.leads);
     tr_placement_options_fini(&options);
     assert_int_equal(READ("--id=m2", "--initial-cluster=m2=h:2,a=b=c,noise"), TR_OK);
