@@ -62,7 +62,7 @@ void tr_outcome_take_app(struct tr_actor_call *call, struct tr_app_call *app)
     const enum tr_code code = app->err.code;
     if (code == TR_OK) {
         take_answer(call, app);
-    } else if (code == TR_ACTOR_INVOKE || code == TR_CANCELED || code == TR_DEADLINE) {
+    } else if (code == TR_ACTOR_INVOKE || code == TR_CANCELED) {
         call->outcome = TR_ACTOR_FAILED;
         call->err = app->err;
     } else {

@@ -31,7 +31,7 @@ enum tr_app_call_kind {
  *
  * Exactly one of these is the outcome:
  *   err.code is TR_OK: the app answered. `status` says what; only 200 is success.
- *   err.code is TR_CANCELED or TR_DEADLINE: given up on our side; the app may or may not have seen the call.
+ *   err.code is TR_CANCELED: given up on our side; the app may or may not have seen the call. Who has a deadline cancels.
  *   err.code is TR_ACTOR_INVOKE: there was no answer; the message is the whole reason ("actor host is not connected").
  *   err.code is another code without a name of Dapr's: the same, with a gRPC status (TR_INTERNAL "app is not in a
  *   healthy state").
@@ -51,7 +51,6 @@ struct tr_app_call {
     struct tr_slice period;                /* the same */
     struct tr_slice callback;              /* TIMER: the same */
     bool is_remote;                        /* METHOD: another sidecar sent it (X-Dapr-Remote) */
-    uint64_t deadline_ms;                  /* loop time, 0 for none */
     void (*cb)(struct tr_app_call *call);  /* called once, on the loop thread, on a later turn than _start */
     /* out; buffers and headers are now the caller's: move them or free them */
     struct tr_err err;
@@ -62,12 +61,14 @@ struct tr_app_call {
     struct tr_buf failure;          /* status is not 200: what callers are told, such as
                                      * "error from actor service: (500) out of stock" */
     bool is_canceled;               /* REMINDER and TIMER: the app asked to cancel (x-daprremindercancel, cancel) */
-    /* private to the channel */
-    void *impl;
+    void *impl;                     /* private to the channel, which owns what is there */
 };
 
 /* Free what the outcome owns and clear it; harmless before the start and after the buffers were moved. */
 void tr_app_call_fini(struct tr_app_call *call);
+
+/* Clear the outcome: what a channel's start does first. */
+void tr_app_call_reset(struct tr_app_call *call);
 
 /*
  * A channel for actor callbacks. All functions are for the loop thread.
@@ -75,7 +76,8 @@ void tr_app_call_fini(struct tr_app_call *call);
  * start:  never calls back from inside. When the answer's headers have arrived, the channel reads the body to its end
  *         even if the call is canceled meanwhile (HTTP/2 apps); it is then too late to cancel.
  * cancel: a wish; `cb` still comes, with TR_CANCELED or with the answer. HTTP/1.1 closes the connection, HTTP/2 and the
- *         event stream only end the wait. Not to be called after `cb`.
+ *         event stream only end the wait. Not to be called after `cb`; more
+ *         than once is harmless.
  */
 struct tr_app_actors {
     void (*start)(void *ctx, struct tr_app_call *call);

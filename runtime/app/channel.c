@@ -61,11 +61,6 @@ static void request_free(struct request *request)
 
 /* --- the request ---------------------------------------------------------------------------------------------------- */
 
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
-}
-
 /* May the byte stand in a path as it is? Source: Go net/url, validEncoded and shouldEscape for paths. */
 static bool is_path_byte(char c)
 {
@@ -75,19 +70,18 @@ static bool is_path_byte(char c)
     return c != '\0' && strchr("-_.~/!'()*;:@&=+$,[]", c) != NULL;
 }
 
-/* Append one decoded value as a part of a path. An escape that is already there stays; a broken one is an error. */
+/* Append one value as a part of a path. An escape that is already there stays; a broken one is an error. */
 static enum tr_code add_path(struct tr_buf *out, struct tr_slice value, struct tr_err *err)
 {
+    struct tr_buf decoded = { 0 };
+    const enum tr_code rc = tr_uri_decode_segment(value, &decoded, err);
+    tr_buf_fini(&decoded);
+    if (rc != TR_OK) {
+        return err->code = TR_ACTOR_INVOKE;
+    }
     for (size_t i = 0; i < value.len; i++) {
         const char c = value.ptr[i];
-        if (c == '%') {
-            if (i + 2 >= value.len || !is_hex(value.ptr[i + 1]) || !is_hex(value.ptr[i + 2])) {
-                const size_t left = value.len - i;
-                return tr_err_set(err, TR_ACTOR_INVOKE, "invalid URL escape \"%.*s\"", (int)(left < 3 ? left : 3),
-                                  value.ptr + i);
-            }
-            tr_buf_add_char(out, c);
-        } else if (is_path_byte(c)) {
+        if (c == '%' || is_path_byte(c)) {
             tr_buf_add_char(out, c);
         } else {
             tr_buf_addf(out, "%%%02X", (unsigned char)c);
@@ -211,8 +205,6 @@ static void send(struct request *request)
 {
     request->is_sent = true;
     request->channel->running_len++;
-    /* An HTTP/2 request outlives its caller, so the caller's deadline must not end it: see on_app_cancel(). */
-    request->http.deadline_ms = request->channel->is_h2 ? 0 : request->call->deadline_ms;
     tr_http_call_start(request->channel->client, &request->http);
 }
 
@@ -242,14 +234,8 @@ static void on_app_start(void *ctx, struct tr_app_call *call)
 {
     struct tr_app_channel *channel = ctx;
     struct request *request = tr_xzalloc(sizeof(*request));
+    tr_app_call_reset(call);
     call->impl = request;
-    call->err.code = TR_OK;
-    call->status = 0;
-    call->headers_out = (struct tr_http_headers){ 0 };
-    call->content_type_out = (struct tr_buf){ 0 };
-    call->body_out = (struct tr_buf){ 0 };
-    call->failure = (struct tr_buf){ 0 };
-    call->is_canceled = false;
     request->channel = channel;
     request->call = call;
     tr_link_init(&request->link);
@@ -341,7 +327,7 @@ static void take_answer(struct tr_app_call *call, struct tr_http_call *http)
 static void take_failure(struct tr_app_call *call, const struct request *request)
 {
     const struct tr_http_call *http = &request->http;
-    if (http->err.code == TR_CANCELED || http->err.code == TR_DEADLINE) {
+    if (http->err.code == TR_CANCELED) {
         call->err = http->err;
         return;
     }

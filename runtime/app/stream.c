@@ -229,14 +229,8 @@ static void on_hub_start(void *ctx, struct tr_app_call *call)
 {
     struct tr_app_hub *hub = ctx;
     struct pending *pending = tr_xzalloc(sizeof(*pending));
+    tr_app_call_reset(call);
     call->impl = pending;
-    call->err.code = TR_OK;
-    call->status = 0;
-    call->headers_out = (struct tr_http_headers){ 0 };
-    call->content_type_out = (struct tr_buf){ 0 };
-    call->body_out = (struct tr_buf){ 0 };
-    call->failure = (struct tr_buf){ 0 };
-    call->is_canceled = false;
     pending->call = call;
     pending->hub = hub;
     tr_link_init(&pending->link);
