@@ -1,8 +1,6 @@
 /* What both surfaces count of each call. */
 #include "runtime/api/meter.h"
 
-#include <stdio.h>
-
 #include "runtime/base/err.h"
 #include "runtime/http/http.h"
 
@@ -126,6 +124,12 @@ void api_meter_fini(struct api_meter *meter)
     meter->is_on = false;
 }
 
+static void add_segment(struct tr_buf *out, struct tr_slice segment)
+{
+    tr_buf_add_char(out, '/');
+    tr_buf_add(out, segment);
+}
+
 void api_meter_path(struct tr_slice path, struct tr_buf *out)
 {
     struct tr_slice rest = tr_slice_skip(path, 1);
@@ -135,10 +139,15 @@ void api_meter_path(struct tr_slice path, struct tr_buf *out)
         len++;
     }
     if (len == ACTOR_SEGMENTS_MIN && tr_slice_eq_str(segments[1], "actors")) {
-        tr_buf_addf(out, "/%.*s/actors/%.*s/{id}/%.*s", TR_SLICE_ARG(segments[0]), TR_SLICE_ARG(segments[2]),
-                    TR_SLICE_ARG(segments[4]));
+        add_segment(out, segments[0]);
+        add_segment(out, segments[1]);
+        add_segment(out, segments[2]);
+        add_segment(out, TR_SLICE_LIT("{id}"));
+        add_segment(out, segments[4]);
     } else if (len >= 3 && (tr_slice_eq_str(segments[1], "state") || tr_slice_eq_str(segments[1], "secrets"))) {
-        tr_buf_addf(out, "/%.*s/%.*s/%.*s", TR_SLICE_ARG(segments[0]), TR_SLICE_ARG(segments[1]), TR_SLICE_ARG(segments[2]));
+        add_segment(out, segments[0]);
+        add_segment(out, segments[1]);
+        add_segment(out, segments[2]);
     } else {
         tr_buf_add(out, path);
     }
@@ -156,17 +165,17 @@ void api_meter_http(struct api_meter *meter, struct tr_slice verb, struct tr_sli
     if (!meter->is_on) {
         return;
     }
-    struct tr_buf label = { 0 };
-    char status_text[12];
-    (void)snprintf(status_text, sizeof(status_text), "%d", status);
+    struct tr_buf texts = { 0 };
     if (meter->has_paths) {
-        api_meter_path(path, &label);
+        api_meter_path(path, &texts);
     }
+    const size_t path_len = texts.len;
+    tr_buf_add_u64(&texts, (uint64_t)status);
     if (tr_http_method_parse(verb) == TR_HTTP_OTHER) {
         verb = TR_SLICE_LIT("UNKNOWN");
     }
-    const struct tr_slice labels[] = { meter->has_verbs ? verb : TR_SLICE_LIT(""), tr_buf_slice(&label),
-                                       tr_slice_str(status_text) };
+    const struct tr_slice labels[] = { meter->has_verbs ? verb : TR_SLICE_LIT(""), tr_slice(texts.ptr, path_len),
+                                       tr_slice_skip(tr_buf_slice(&texts), path_len) };
     tr_metric_add(&meter->http_requests, labels, 1);
     if (meter->has_paths) {
         tr_metric_add(&meter->http_responses, labels, 1);
@@ -174,7 +183,7 @@ void api_meter_http(struct api_meter *meter, struct tr_slice verb, struct tr_sli
     tr_metric_observe(&meter->http_latency, labels, milliseconds(duration_us));
     tr_metric_observe(&meter->http_request_bytes, NULL, (double)request_bytes);
     tr_metric_observe(&meter->http_response_bytes, NULL, (double)response_bytes);
-    tr_buf_fini(&label);
+    tr_buf_fini(&texts);
 }
 
 void api_meter_grpc(struct api_meter *meter, const char *path, int status, uint64_t duration_us, uint64_t request_bytes,

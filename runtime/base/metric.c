@@ -133,6 +133,9 @@ static void make_key(struct tr_metric *metric, const struct tr_slice *values)
 struct tr_series *tr_metric_series(struct tr_metric *metric, const struct tr_slice *values)
 {
     tr_assert(values != NULL || metric->labels_len == 0);
+    if (metric->labels_len == 0 && !tr_list_empty(&metric->series)) {
+        return TR_CONTAINER_OF(metric->series.next, struct tr_series, link);
+    }
     make_key(metric, values);
     struct tr_series *series = tr_map_get(&metric->by_labels, tr_buf_slice(&metric->key));
     if (series != NULL) {
