@@ -1,6 +1,8 @@
 /* From the metadata of a component to its store. */
 #include "state/store.h"
 
+#include <stdlib.h>
+
 static const struct tr_slice *setting_find(const struct tr_store_setting *settings,
                                            size_t settings_len, const char *name)
 {
@@ -54,6 +56,37 @@ static enum tr_code lmdb_open(struct tr_loop *loop, const struct tr_store_settin
     return code;
 }
 
+/* A setting as a C string, `fallback` if it is absent or empty. Owned by the caller. */
+static char *setting_text(const struct tr_store_setting *settings, size_t settings_len, const char *name,
+                          const char *fallback)
+{
+    const struct tr_slice *value = setting_find(settings, settings_len, name);
+    return tr_xstrdup(value != NULL && value->len > 0 ? *value : tr_slice_str(fallback));
+}
+
+static enum tr_code sqlite_open(struct tr_loop *loop, const struct tr_store_setting *settings,
+                                size_t settings_len, struct tr_store **out_store, struct tr_err *err)
+{
+    char *connection = setting_text(settings, settings_len, "connectionString", "");
+    char *table = setting_text(settings, settings_len, "tableName", "state");
+    char *wal_off = setting_text(settings, settings_len, "disableWAL", "false");
+    const struct tr_store_sqlite_conf conf = {
+        .connection = connection,
+        .table = table,
+        .wal_off = tr_slice_eq_nocase(tr_slice_str(wal_off), TR_SLICE_LIT("true")),
+    };
+    enum tr_code code;
+    if (connection[0] == '\0') {
+        code = tr_err_set(err, TR_INVALID, "missing connection string");
+    } else {
+        code = tr_store_sqlite_open(loop, &conf, out_store, err);
+    }
+    free(connection);
+    free(table);
+    free(wal_off);
+    return code;
+}
+
 enum tr_code tr_store_open(struct tr_loop *loop, struct tr_slice type, struct tr_slice version,
                            const struct tr_store_setting *settings, size_t settings_len,
                            struct tr_store **out_store, struct tr_err *err)
@@ -65,6 +98,9 @@ enum tr_code tr_store_open(struct tr_loop *loop, struct tr_slice type, struct tr
     }
     if (is_v1 && tr_slice_eq_nocase(type, TR_SLICE_LIT("state.lmdb"))) {
         return lmdb_open(loop, settings, settings_len, out_store, err);
+    }
+    if (is_v1 && tr_slice_eq_nocase(type, TR_SLICE_LIT("state.sqlite"))) {
+        return sqlite_open(loop, settings, settings_len, out_store, err);
     }
     const struct tr_slice shown = version.len == 0 ? TR_SLICE_LIT("v1") : version;
     return tr_err_set(err, TR_NOT_FOUND, "couldn't find state store %.*s/%.*s", TR_SLICE_ARG(type),

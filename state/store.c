@@ -258,8 +258,7 @@ void tr_store_value_set(struct tr_store_value *out_value, struct tr_slice bytes,
 
 #define MISMATCH "possible etag mismatch. error from state store: "
 
-enum tr_code tr_store_etag_check(const struct tr_store_op *op, bool has_row, uint64_t etag,
-                                 struct tr_err *err)
+enum tr_code tr_store_etag_compare(const struct tr_store_op *op, bool has_row, const char *etag, struct tr_err *err)
 {
     if (!op->has_etag || op->etag.len == 0) {
         if (op->is_first_write && has_row) {
@@ -271,14 +270,20 @@ enum tr_code tr_store_etag_check(const struct tr_store_op *op, bool has_row, uin
         return tr_err_set(err, TR_ETAG, MISMATCH "state not exist or expired for key=%.*s",
                           TR_SLICE_ARG(op->key));
     }
-    char current[TR_STORE_ETAG_MAX];
-    (void)snprintf(current, sizeof(current), "%" PRIu64, etag);
-    if (!tr_slice_eq_str(op->etag, current)) {
+    if (!tr_slice_eq_str(op->etag, etag)) {
         return tr_err_set(err, TR_ETAG,
                           MISMATCH "state etag not match for key=%.*s: current=%s, expect=%.*s",
-                          TR_SLICE_ARG(op->key), current, TR_SLICE_ARG(op->etag));
+                          TR_SLICE_ARG(op->key), etag, TR_SLICE_ARG(op->etag));
     }
     return TR_OK;
+}
+
+enum tr_code tr_store_etag_check(const struct tr_store_op *op, bool has_row, uint64_t etag,
+                                 struct tr_err *err)
+{
+    char current[TR_STORE_ETAG_MAX];
+    (void)snprintf(current, sizeof(current), "%" PRIu64, etag);
+    return tr_store_etag_compare(op, has_row, current, err);
 }
 
 int64_t tr_store_expiry(const struct tr_store_op *op, int64_t now_unix_ms)

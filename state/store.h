@@ -38,7 +38,7 @@ struct tr_store;
 #define TR_STORE_OPS_MAX     10000U         /* operations of one transaction, keys of one get; beyond: TR_LIMIT */
 #define TR_STORE_OPEN_MAX    65536U         /* operations started and not done; beyond: TR_LIMIT */
 #define TR_STORE_SCAN_MAX    10000U         /* rows of one scan */
-#define TR_STORE_ETAG_MAX    24U            /* bytes of an etag as text, with its NUL */
+#define TR_STORE_ETAG_MAX     40U            /* bytes of an etag as text, with its NUL */
 #define TR_STORE_SWEEP_MS    1000U          /* pause between sweeps of expired rows */
 #define TR_STORE_SWEEP_ROWS  1000U          /* rows removed in one sweep's transaction */
 #define TR_STORE_MAP_MIB     16384U         /* default of mapSizeMb */
@@ -210,5 +210,23 @@ struct tr_store_lmdb_conf {
  */
 TR_MUST_USE enum tr_code tr_store_lmdb_open(struct tr_loop *loop, const struct tr_store_lmdb_conf *conf,
                                             struct tr_store **out_store, struct tr_err *err);
+
+struct tr_store_sqlite_conf {
+    const char *connection; /* a path, "file:..." or ":memory:" */
+    const char *table;      /* an identifier */
+    bool wal_off;           /* no write-ahead log: for file systems without shared memory */
+};
+/* Pause between sweeps of expired rows; they are invisible long before. */
+#define TR_STORE_SQLITE_SWEEP_MS 60000U
+
+/*
+ * Open or make a table in a SQLite database; the reference's databases are understood, and ours by it.
+ *
+ * Errors: TR_INVALID, no identifier; TR_PERMISSION; TR_LIMIT, no space; TR_DATA_LOSS, not a database; TR_UNAVAILABLE,
+ *         locked by another process; TR_IO. The message names the database.
+ * Cost:   blocks for a few milliseconds, at most the busy timeout of 5 s: for start-up and reload only.
+ */
+TR_MUST_USE enum tr_code tr_store_sqlite_open(struct tr_loop *loop, const struct tr_store_sqlite_conf *conf,
+                                              struct tr_store **out_store, struct tr_err *err);
 
 #endif

@@ -19,6 +19,10 @@ void tr_store_release(struct tr_store *store);
 TR_MUST_USE enum tr_code tr_store_etag_check(const struct tr_store_op *op, bool has_row, uint64_t etag,
                                              struct tr_err *err);
 
+/* The same for a store whose etags are texts. */
+TR_MUST_USE enum tr_code tr_store_etag_compare(const struct tr_store_op *op, bool has_row, const char *etag,
+                                               struct tr_err *err);
+
 /* When the value of an UPSERT expires, 0 for never. Thread: any. */
 int64_t tr_store_expiry(const struct tr_store_op *op, int64_t now_unix_ms);
 

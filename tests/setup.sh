@@ -4,7 +4,7 @@
 set -eu
 
 build_packages="gcc g++ cmake ninja-build pkg-config libuv1-dev libgrpc-dev libprotobuf-c-dev protobuf-c-compiler
-    protobuf-compiler libssl-dev libxxhash-dev liblmdb-dev node-llhttp libnghttp2-dev libyaml-dev libre2-dev
+    protobuf-compiler libssl-dev libxxhash-dev liblmdb-dev libsqlite3-dev node-llhttp libnghttp2-dev libyaml-dev libre2-dev
     libc-ares-dev libabsl-dev zlib1g-dev python3 curl"
 test_packages="clang clang-format libclang-rt-14-dev libcmocka-dev python3-venv git wrk"
 

@@ -40,6 +40,7 @@ fence() { # PATTERN ALLOWED: files that include PATTERN must match ALLOWED
 fence 'uv\.h' 'runtime/base/[a-z_]*_uv\.[ch]'
 fence 'grpc/' 'invoke/rpc[a-z_]*\.[ch]'
 fence 'openssl/' 'invoke/tls[a-z_]*\.c|invoke/sentry/.*|placement/ring_hash\.c|runtime/sidecar/port\.c'
+fence 'sqlite3\.h' 'state/[a-z_]*sqlite[a-z_]*\.[ch]'
 fence 'lmdb\.h' 'state/[a-z_]*lmdb[a-z_]*\.[ch]|placement/raft/[a-z_]*_lmdb\.c'
 fence 'llhttp\.h|nghttp2/' 'runtime/http/.*'
 fence 'assert\.h' 'none'

@@ -7,7 +7,8 @@
 /* A store on a loop of its own. */
 struct store_test {
     struct tr_loop *loop;   /* owned */
-    struct tr_store *store; /* owned */
+    struct tr_store *store;
+    int64_t expiry_grain_ms; /* how far an expiry may be cut */ /* owned */
     char folder[64];        /* for stores that want one; "" for none */
     struct tr_err err;      /* of the last operation */
     size_t failed_at;       /* of the last transaction */
