@@ -369,8 +369,7 @@ static bool get_component(void *ctx, size_t i, struct tr_api_component *out)
 static bool is_placement_connected(void *ctx)
 {
     const struct sidecar *s = ctx;
-    return s->placement != NULL && tr_placement_is_connected(s->placement) &&
-           tr_placement_table_version(s->placement) != 0;
+    return s->placement != NULL && tr_placement_is_ready(s->placement);
 }
 
 static struct tr_api_app describe_app(const struct tr_sidecar_options *o)

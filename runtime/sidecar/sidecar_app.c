@@ -48,11 +48,15 @@ static const struct tr_app_actors *actors_of(struct sidecar *s)
     return s->app_http != NULL ? tr_app_channel_actors(s->app_http) : tr_app_hub_actors(s->hub);
 }
 
-/* A gRPC app's types come over its event streams; until one registers, its sidecar waits. */
+/*
+ * A gRPC app has no /dapr/config: it is registered without types, so that its sidecar becomes ready, and names its types
+ * over its event streams. A stream that came first stays as it is.
+ * Source: Dapr pkg/runtime/runtime.go, appHealthChanged; tests/integration/suite/actors/metadata/host_grpc.go.
+ */
 static void register_app(struct sidecar *s)
 {
     struct tr_err err;
-    if (s->app_grpc != NULL) {
+    if (s->app_grpc != NULL && tr_actor_is_registered(s->engine)) {
         return;
     }
     if (register_types(s, &s->app_config, actors_of(s), &err) != TR_OK) {
