@@ -37,21 +37,23 @@ struct tr_app_channel {
 
 struct request {
     struct tr_app_channel *channel; /* borrowed */
-    struct tr_app_call *call;       /* borrowed; NULL after it was canceled */
+    struct tr_app_call *call;       /* borrowed; NULL after it was canceled or told */
     struct tr_http_call http;
     struct tr_http_headers headers;
     struct tr_buf target;
     struct tr_buf body;
     struct tr_link link;    /* while it waits for a slot */
-    struct tr_defer failed; /* tells what was found before anything was sent */
+    struct tr_defer told;   /* tells what is known without an answer, or before its end */
     bool is_sent;
+    bool is_note; /* only brings the callback: see let_go() */
 };
 
+static void on_deactivated(struct tr_http_call *http);
 static void on_http_done(struct tr_http_call *http);
 
 static void request_free(struct request *request)
 {
-    tr_defer_cancel(&request->failed);
+    tr_defer_cancel(&request->told);
     tr_http_headers_fini(&request->headers);
     tr_http_call_fini(&request->http);
     tr_buf_fini(&request->target);
@@ -183,6 +185,7 @@ static enum tr_code make_request(struct request *request, struct tr_err *err)
         request->http.body = channel->is_h2 ? tr_buf_slice(&request->body) : call->body;
     } else if (call->kind == TR_APP_DEACTIVATE) {
         tr_http_headers_add_str(&request->headers, "content-type", "application/x-protobuf");
+        request->http.on_head = on_deactivated;
     } else {
         tr_http_headers_add_str(&request->headers, "content-type", "application/json");
         make_firing_body(request);
@@ -217,17 +220,30 @@ static void send_waiting(struct tr_app_channel *channel)
     }
 }
 
-static void on_failed(struct tr_defer *defer)
+static void on_told(struct tr_defer *defer)
 {
-    struct request *request = TR_CONTAINER_OF(defer, struct request, failed);
+    struct request *request = TR_CONTAINER_OF(defer, struct request, told);
     struct tr_app_call *call = request->call;
     request_free(request);
     call->cb(call);
 }
 
-static void fail_later(struct request *request)
+static void tell_later(struct request *request)
 {
-    tr_defer(request->channel->loop, &request->failed, on_failed);
+    tr_defer(request->channel->loop, &request->told, on_told);
+}
+
+/* The app goes on; only the wait ends. A small request of its own brings the callback. */
+static void let_go(struct request *request)
+{
+    struct request *note = tr_xzalloc(sizeof(*note));
+    note->channel = request->channel;
+    note->call = request->call;
+    tr_link_init(&note->link);
+    note->is_note = true;
+    note->call->impl = note;
+    request->call = NULL;
+    tell_later(note);
 }
 
 static void on_app_start(void *ctx, struct tr_app_call *call)
@@ -241,11 +257,11 @@ static void on_app_start(void *ctx, struct tr_app_call *call)
     tr_link_init(&request->link);
     if (!channel->is_healthy || channel->is_closing) {
         (void)tr_err_set(&call->err, TR_INTERNAL, "app is not in a healthy state");
-        fail_later(request);
+        tell_later(request);
         return;
     }
     if (make_request(request, &call->err) != TR_OK) {
-        fail_later(request);
+        tell_later(request);
         return;
     }
     if (channel->concurrency_max == 0 || channel->running_len < channel->concurrency_max) {
@@ -254,7 +270,7 @@ static void on_app_start(void *ctx, struct tr_app_call *call)
     }
     if (channel->waiting_len == TR_APP_WAITING_MAX) {
         (void)tr_err_set(&call->err, TR_LIMIT, "more than %u callbacks wait for the app", TR_APP_WAITING_MAX);
-        fail_later(request);
+        tell_later(request);
         return;
     }
     tr_list_add_tail(&channel->waiting, &request->link);
@@ -265,14 +281,14 @@ static void on_app_cancel(void *ctx, struct tr_app_call *call)
 {
     struct tr_app_channel *channel = ctx;
     struct request *request = call->impl;
-    if (call->err.code != TR_OK) {
+    if (call->err.code != TR_OK || request->is_note) {
         return; /* the result stands */
     }
     if (!request->is_sent) {
         tr_link_remove(&request->link);
         channel->waiting_len--;
         (void)tr_err_set(&call->err, TR_CANCELED, "context canceled");
-        fail_later(request);
+        tell_later(request);
         return;
     }
     if (!channel->is_h2) {
@@ -284,15 +300,8 @@ static void on_app_cancel(void *ctx, struct tr_app_call *call)
     if (request->http.has_head) {
         return;
     }
-    /* The app goes on; only the wait ends. A small request of its own brings the callback. */
-    struct request *note = tr_xzalloc(sizeof(*note));
-    note->channel = channel;
-    note->call = call;
-    tr_link_init(&note->link);
-    call->impl = note;
-    request->call = NULL;
     (void)tr_err_set(&call->err, TR_CANCELED, "context canceled");
-    fail_later(note);
+    let_go(request);
 }
 
 /* --- the answer ----------------------------------------------------------------------------------------------------- */
@@ -334,6 +343,20 @@ static void take_failure(struct tr_app_call *call, const struct request *request
     (void)tr_err_set(&call->err, TR_ACTOR_INVOKE, "%s \"%.*s%.*s\": %s",
                      call->kind == TR_APP_DEACTIVATE ? "Delete" : "Put", TR_SLICE_ARG(tr_buf_slice(&request->channel->base)),
                      TR_SLICE_ARG(http->target), http->err.msg);
+}
+
+/*
+ * The actor is gone when the head of the answer says so: an app that never ends the body must not hold up the actor's next
+ * turn or the end of the process. Source: Dapr pkg/actors/targets/app/transport/http/http.go, Deactivate, reads no body;
+ * tests/integration/suite/actors/call/h2c/resiliency.go.
+ */
+static void on_deactivated(struct tr_http_call *http)
+{
+    struct request *request = TR_CONTAINER_OF(http, struct request, http);
+    if (request->call != NULL && http->status == 200) {
+        request->call->status = http->status;
+        let_go(request);
+    }
 }
 
 static void on_http_done(struct tr_http_call *http)
@@ -415,7 +438,7 @@ void tr_app_channel_close(struct tr_app_channel *channel, void (*cb)(void *ctx),
         struct request *request = TR_CONTAINER_OF(link, struct request, link);
         channel->waiting_len--;
         (void)tr_err_set(&request->call->err, TR_CANCELED, "context canceled");
-        fail_later(request);
+        tell_later(request);
     }
     tr_http_client_close(channel->client, on_client_closed, channel);
 }

@@ -7,6 +7,7 @@ Methods of an actor:
   echo          answers the body
   hold          answers when POST /control/release comes
   big-N         answers N bytes
+  endless       makes the answer to the actor's deactivation a head without an end of its body
   anything else answers 200 without a body
 GET /control/seen says what has happened; a turn that starts while another one of the same actor runs counts as an overlap.
 """
@@ -23,6 +24,7 @@ class Book:
         self.running: dict[str, int] = {}
         self.calls = self.deactivations = self.overlaps = self.aborted = 0
         self.released = asyncio.Event()
+        self.endless: set[str] = set()
 
     def seen(self) -> dict:
         return {"calls": self.calls, "deactivations": self.deactivations, "overlaps": self.overlaps, "aborted": self.aborted,
@@ -34,6 +36,8 @@ class Book:
         if method == "add":
             self.counts[actor] = self.counts.get(actor, 0) + 1
             return str(self.counts[actor]).encode()
+        if method == "endless":
+            self.endless.add(actor)
         if method == "echo":
             return body
         if method.startswith("big-"):
@@ -98,6 +102,10 @@ async def serve(book: Book, reader: asyncio.StreamReader, writer: asyncio.Stream
                 gone.cancel()
                 await asyncio.wait([gone])
             status, answer = await turn
+            if verb == "DELETE" and path.rpartition("/")[2] in book.endless:
+                writer.write(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+                await reader.read()
+                return
             writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n" % (status, len(answer)) + answer)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):

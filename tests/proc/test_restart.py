@@ -40,6 +40,15 @@ def test_a_stop_in_mid_call_ends_the_calls_deactivates_the_actors_and_is_gracefu
 
 
 @pytest.mark.quick
+def test_a_stop_waits_for_no_more_of_a_deactivation_than_the_head_of_its_answer(pair):
+    assert pair.call(f"{KIND}/a", "endless").status_code == 200
+    begin = time.monotonic()
+    stopped(pair.sidecar)
+    assert time.monotonic() - begin < 4
+    assert pair.app.seen()["deactivations"] == 1
+
+
+@pytest.mark.quick
 def test_a_stop_before_the_app_is_there_is_graceful(cluster, placement):
     sidecar = cluster.sidecar("early", app_port=free_port(), placement=placement, wait=False)
     wait_until(lambda: "waiting on port" in sidecar.log.read_text(), 10)
