@@ -8,7 +8,8 @@
  *
  * What can go wrong, and what is done about it:
  *  - gRPC handles one socket event in a round and keeps up to 100 in its memory, where our loop cannot see them. So a
- *    drain ends only after several empty rounds in a row, and a deep one follows after the first silence.
+ *    drain ends only after several empty rounds in a row, and a deep one follows after the first silence: a round more
+ *    than gRPC watches descriptors, which the kernel tells.
  *  - An operation that finishes inside its start makes no descriptor readable: every start asks for a look itself.
  *  - gRPC's timer threads finish operations (deadline, dead connection) without waking us: the fallback timer looks
  *    while counted operations are in flight, and deadlines have alarms of their own.
@@ -22,6 +23,7 @@
 #include "invoke/rpc_int.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,7 +36,7 @@
 
 #define DRAIN_MAX         256U /* operations finished in one turn */
 #define EMPTY_ROUNDS      4U   /* measured: fewer leave socket events lying until the fallback */
-#define EMPTY_ROUNDS_DEEP 101U /* one more than gRPC's epoll1 takes from the kernel at once */
+#define EMPTY_ROUNDS_DEEP 101U /* at most: one more than gRPC's epoll1 takes from the kernel at once */
 #define QUIET_FIRST_MS    10U  /* fallback after the last activity ... */
 #define QUIET_MAX_MS      500U /* ... doubled up to this while operations are in flight */
 #define EPOLLS_MAX        64U  /* epoll descriptors looked at in our own descriptor list */
@@ -67,6 +69,7 @@ struct tr_rpc {
 /* gRPC is one per process, and so is what we know of it. */
 static pthread_once_t process_once = PTHREAD_ONCE_INIT;
 static int process_epoll = -1;
+static int process_epoll_info = -1; /* the kernel's text about it */
 static atomic_bool process_taken; /* partner: tr_rpc_new and on_closed of the tr_rpc before */
 
 /* --- start of gRPC ------------------------------------------------------------------------------------------------ */
@@ -144,7 +147,11 @@ static void start_process(void)
     }
     if (found != 1) {
         process_epoll = -1;
+        return;
     }
+    char path[64];
+    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", process_epoll);
+    process_epoll_info = open(path, O_RDONLY | O_CLOEXEC);
 }
 
 /* --- draining ----------------------------------------------------------------------------------------------------- */
@@ -195,6 +202,27 @@ static unsigned drain_queue(struct tr_rpc *rpc, unsigned empty_rounds_max)
     return finished;
 }
 
+/*
+ * Empty rounds after which a deep drain has seen everything: gRPC cannot hold more events than it watches descriptors.
+ * The kernel has a line for each, "tfd: ...". To ask costs as much as a dozen rounds.
+ * Source: proc(5), /proc/pid/fdinfo, eventpoll.
+ */
+static unsigned deep_rounds(void)
+{
+    char text[8192];
+    const ssize_t len = pread(process_epoll_info, text, sizeof(text), 0);
+    if (len <= 0 || (size_t)len == sizeof(text)) {
+        return EMPTY_ROUNDS_DEEP;
+    }
+    unsigned rounds = 1;
+    struct tr_slice rest = tr_slice(text, (size_t)len);
+    struct tr_slice line;
+    while (tr_slice_split(&rest, '\n', &line)) {
+        rounds += tr_slice_starts(line, TR_SLICE_LIT("tfd:")) ? 1U : 0U;
+    }
+    return rounds < EMPTY_ROUNDS_DEEP ? rounds : EMPTY_ROUNDS_DEEP;
+}
+
 /* After activity: look again soon. The timer is set lazily, once for many turns. */
 static void note_activity(struct tr_rpc *rpc)
 {
@@ -240,7 +268,7 @@ static void drain(struct tr_rpc *rpc)
     rpc->drains++;
     unsigned finished = drain_posted(rpc);
     if (!rpc->has_thread) {
-        finished += drain_queue(rpc, is_deep ? EMPTY_ROUNDS_DEEP : EMPTY_ROUNDS);
+        finished += drain_queue(rpc, is_deep ? deep_rounds() : EMPTY_ROUNDS);
     }
     rpc->is_draining = false;
     tr_defer_cancel(&rpc->kick);
