@@ -8,8 +8,8 @@
  *     +--(must go)--> HALTING --(its turns are over)----+
  *
  * The app is told by one deactivation call, whose answer is waited for: a new turn of the same actor never overtakes it.
- * At most TR_ACTOR_DEACTIVATIONS_MAX such calls are out at a time. A call that fails is logged and counted, and the
- * instance is gone all the same.
+ * At most TR_ACTOR_DEACTIVATIONS_MAX such calls are out at a time. A call that fails, or is not answered in time, is
+ * logged and counted, and the instance is gone all the same.
  *
  * Idleness: a heap holds the instances by the time at which they might be idle. A turn only writes the new time into the
  * instance; when the heap's time comes and the instance's is later, it goes back under that. So a turn costs no heap
@@ -32,6 +32,8 @@ struct tr_deactivation {
     struct tr_app_call app;
     struct tr_activation *act; /* borrowed; it lives until the call is answered */
     struct tr_link link;       /* in the engine's list */
+    struct tr_timer due;
+    bool is_abandoned;
 };
 
 static void move(struct tr_activation *act, enum tr_activation_state to)
@@ -141,7 +143,7 @@ void tr_activation_halt(struct tr_activation *act)
     tr_activation_rest(act);
 }
 
-/* The app has answered, or there was nobody to tell. */
+/* The app has answered, or will not, or there was nobody to tell. */
 static void end(struct tr_activation *act)
 {
     struct tr_actor_type *type = act->type;
@@ -193,6 +195,7 @@ static void on_deactivated(struct tr_app_call *app)
         log_failure(act, app);
     }
     tr_app_call_fini(app);
+    tr_timer_stop(&deactivation->due);
     tr_link_remove(&deactivation->link);
     tr_assert(engine->deactivations_len > 0);
     engine->deactivations_len--;
@@ -200,6 +203,20 @@ static void on_deactivated(struct tr_app_call *app)
     free(deactivation);
     tr_defer(engine->conf.loop, &engine->halts_defer, on_halts);
     end(act);
+}
+
+static void abandon(struct tr_deactivation *deactivation)
+{
+    const struct tr_app_actors *app = deactivation->act->type->app;
+    if (!deactivation->is_abandoned) {
+        deactivation->is_abandoned = true;
+        app->cancel(app->ctx, &deactivation->app);
+    }
+}
+
+static void on_deactivation_due(struct tr_timer *timer)
+{
+    abandon(TR_CONTAINER_OF(timer, struct tr_deactivation, due));
 }
 
 static void tell_app(struct tr_activation *act)
@@ -215,6 +232,8 @@ static void tell_app(struct tr_activation *act)
     tr_link_init(&deactivation->link);
     tr_list_add_tail(&engine->deactivations, &deactivation->link);
     engine->deactivations_len++;
+    tr_timer_init(&deactivation->due, engine->conf.loop, on_deactivation_due);
+    tr_timer_set(&deactivation->due, tr_loop_now_ms(engine->conf.loop) + TR_ACTOR_DEACTIVATION_MS);
     act->type->app->start(act->type->app->ctx, &deactivation->app);
 }
 
@@ -227,7 +246,7 @@ static void on_halts(struct tr_defer *defer)
            (place = tr_heap_min(&engine->halts)) != NULL) {
         tr_heap_remove(&engine->halts, place);
         struct tr_activation *act = act_of_place(place);
-        if (act->type->is_app_gone || engine->is_abandoning) {
+        if (act->type->is_app_gone || act->type->is_given_up || engine->is_abandoning) {
             act->type->deactivated_failed++;
             end(act);
         } else {
@@ -241,11 +260,11 @@ void tr_activation_abandon(struct tr_actor_engine *engine, const struct tr_actor
     struct tr_link *it, *tmp;
     TR_LIST_FOR_EACH (it, tmp, &engine->deactivations) {
         struct tr_deactivation *deactivation = TR_CONTAINER_OF(it, struct tr_deactivation, link);
-        struct tr_actor_type *own = deactivation->act->type;
-        if (type == NULL || type == own) {
-            own->app->cancel(own->app->ctx, &deactivation->app);
+        if (type == NULL || type == deactivation->act->type) {
+            abandon(deactivation);
         }
     }
+    tr_defer(engine->conf.loop, &engine->halts_defer, on_halts);
 }
 
 /* --- idleness --- */

@@ -7,6 +7,9 @@
  *      |                            ^
  *      +--(drain time over, or draining is off)--> all claims aborted --(none left)
  *
+ * An app that answers no deactivation for TR_ACTOR_SILENCE_MS is not waited for any longer: until the type's part is done,
+ * its calls that are out are canceled, and no new ones are made.
+ *
  * A claim is held by every call on this host from its routing to its end, queued ones included, and by every state
  * transaction. When the last type is done, placement is answered: it may let go of the types only then. After a new
  * table the instances that now belong to others are halted, after a loss all of them.
@@ -126,6 +129,32 @@ static void walk_on(struct tr_actor_type *type)
     tr_defer(type->engine->conf.loop, &type->halt_defer, on_halt_later);
 }
 
+static uint64_t answers_of(const struct tr_actor_type *type)
+{
+    return type->deactivated + type->deactivated_failed;
+}
+
+/* Deactivations are out, or wait to go out: see that one is answered from time to time. */
+static void watch_silence(struct tr_actor_type *type)
+{
+    if (!type->is_given_up && !tr_timer_is_set(&type->drain_timer)) {
+        type->halt_answers = answers_of(type);
+        tr_timer_set(&type->drain_timer, tr_loop_now_ms(type->engine->conf.loop) + TR_ACTOR_SILENCE_MS);
+    }
+}
+
+static void on_silence_time(struct tr_actor_type *type)
+{
+    if (type->halt_answers != answers_of(type)) {
+        watch_silence(type);
+        return;
+    }
+    tr_log_warn(type->engine->conf.log, "the app answers no deactivation: going on without",
+                "actor_type=%s actors=%zu", type->name, type->deactivating_len);
+    type->is_given_up = true;
+    tr_activation_abandon(type->engine, type);
+}
+
 void tr_drain_check(struct tr_actor_type *type)
 {
     struct tr_actor_engine *engine = type->engine;
@@ -136,7 +165,11 @@ void tr_drain_check(struct tr_actor_type *type)
         type->halt_walk = (struct tr_directory_walk){ 0 };
         walk_on(type);
     }
-    if (type->drain_state == DRAIN_HALTING && type->deactivating_len == 0) {
+    if (type->drain_state == DRAIN_HALTING && type->deactivating_len > 0) {
+        watch_silence(type);
+    } else if (type->drain_state == DRAIN_HALTING) {
+        tr_timer_stop(&type->drain_timer);
+        type->is_given_up = false;
         type->drain_state = DRAIN_NONE;
         tr_link_remove(&type->drain_link);
         check_round(engine);
@@ -146,6 +179,10 @@ void tr_drain_check(struct tr_actor_type *type)
 static void on_drain_time(struct tr_timer *timer)
 {
     struct tr_actor_type *type = TR_CONTAINER_OF(timer, struct tr_actor_type, drain_timer);
+    if (type->drain_state == DRAIN_HALTING) {
+        on_silence_time(type);
+        return;
+    }
     tr_log_text(type->engine->conf.log, TR_LOG_ERROR,
                 "Timed out waiting for actor type '%s' in-flight lock claims to be released for "
                 "rebalanced types, "
@@ -158,12 +195,13 @@ static void drain(struct tr_actor_type *type, uint64_t drain_ms)
 {
     struct tr_actor_engine *engine = type->engine;
     type->drain_state = DRAIN_WAITING;
+    type->is_given_up = false;
+    tr_timer_stop(&type->drain_timer);
     if (!tr_link_linked(&type->drain_link)) {
         tr_defer_cancel(&engine->round.done); /* a type before it may have been done at once */
         tr_list_add_tail(&engine->round.types, &type->drain_link);
     }
     if (engine->is_drain_off) {
-        tr_timer_stop(&type->drain_timer);
         tr_claims_abort(type, TR_ABORT_DRAIN);
     } else if (type->claims_len > 0) {
         tr_timer_set(&type->drain_timer, tr_loop_now_ms(engine->conf.loop) + drain_ms);

@@ -54,6 +54,13 @@ struct tr_remote_call;
 #define TR_ACTOR_TIMERS_MAX 1000000
 /* Deactivation calls to the app at a time; the others wait. */
 #define TR_ACTOR_DEACTIVATIONS_MAX 256
+/* Longest wait for the answer to one of them; then the actor is taken as deactivated all the same. */
+#define TR_ACTOR_DEACTIVATION_MS UINT64_C(60000)
+/*
+ * In a round, longest time in which the app answers none of them; then those of the type are given up. With the default
+ * drain time it leaves half of placement's limit for a round, because a round that waits for one app stops all hosts.
+ */
+#define TR_ACTOR_SILENCE_MS UINT64_C(2000)
 /* Defaults. Source: Dapr pkg/actors/api/config.go. */
 #define TR_ACTOR_IDLE_MS  UINT64_C(3600000)
 #define TR_ACTOR_DRAIN_MS UINT64_C(2000)

@@ -46,7 +46,9 @@ struct tr_actor_type {
     size_t claims_len;
     /* Part in the present round: drain.c. */
     unsigned drain_state;
-    struct tr_timer drain_timer;
+    struct tr_timer drain_timer; /* WAITING: end of the drain time; HALTING: end of the app's silence */
+    uint64_t halt_answers;       /* HALTING: deactivations ever answered when the timer was set */
+    bool is_given_up;            /* HALTING: the app is silent and told nothing more */
     struct tr_directory_walk halt_walk; /* HALTING: where the walk over the instances stands */
     uint64_t halt_adds;                 /* instances ever made when it began */
     struct tr_defer halt_defer;

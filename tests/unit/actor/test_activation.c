@@ -132,6 +132,25 @@ static void a_new_turn_waits_for_the_answer_to_the_deactivation(void **state)
     (void)state;
 }
 
+static void a_deactivation_without_an_answer_holds_its_actor_for_a_limited_time(void **state)
+{
+    struct engine_test t;
+    struct test_call a;
+    engine_test_init(&t);
+    activate(&t, "tom");
+    loop_fake_advance(t.loop, 60000);
+    assert_true(app_open_is(&t, 0, TR_APP_DEACTIVATE, "tom"));
+    test_call(&t, &a, "tom");
+    loop_fake_advance(t.loop, TR_ACTOR_DEACTIVATION_MS - 1);
+    assert_int_equal(t.app.open_len, 1);
+    loop_fake_advance(t.loop, 1);
+    assert_true(app_open_is(&t, 0, TR_APP_METHOD, "tom"));
+    app_answer(&t, 0, 200, "");
+    test_call_fini(&a);
+    engine_test_fini(&t);
+    (void)state;
+}
+
 static void deactivations_go_out_a_limited_number_at_a_time(void **state)
 {
     enum { ACTORS = 1000 };
@@ -164,6 +183,7 @@ int main(void)
         cmocka_unit_test(a_turn_longer_than_the_idle_time_is_left_alone),
         cmocka_unit_test(each_type_has_its_own_idle_time),
         cmocka_unit_test(a_new_turn_waits_for_the_answer_to_the_deactivation),
+        cmocka_unit_test(a_deactivation_without_an_answer_holds_its_actor_for_a_limited_time),
         cmocka_unit_test(deactivations_go_out_a_limited_number_at_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

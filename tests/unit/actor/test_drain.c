@@ -284,6 +284,52 @@ static void a_type_that_is_done_at_once_does_not_end_the_round_of_the_next(void 
     (void)state;
 }
 
+static void an_app_that_answers_no_deactivation_does_not_hold_up_the_round(void **state)
+{
+    struct engine_test t;
+    engine_test_init(&t);
+    activate(&t, "far1");
+    activate(&t, "far2");
+    activate(&t, "far3");
+    t.owner.far_answer = TR_OWNER_REMOTE;
+    update(&t, 1);
+    loop_fake_advance(t.loop, 1500);
+    app_answer(&t, 0, 200, "");
+    loop_fake_advance(t.loop, 2499); /* since the beginning, 3,999: one answer was enough for another time */
+    assert_int_equal(t.owner.update_done, 0);
+    loop_fake_advance(t.loop, 1);
+    assert_int_equal(t.owner.update_done, 1);
+    assert_int_equal(stats_of(&t).active, 0);
+    assert_int_equal(stats_of(&t).deactivated, 1);
+    assert_int_equal(stats_of(&t).deactivated_failed, 2);
+    activate(&t, "near");
+    lose(&t, 2); /* it is told again in the next round */
+    assert_true(app_open_is(&t, 0, TR_APP_DEACTIVATE, "near"));
+    app_answer(&t, 0, 200, "");
+    assert_int_equal(t.owner.lost_done, 2);
+    engine_test_fini(&t);
+    (void)state;
+}
+
+static void of_a_silent_apps_many_actors_none_is_told_any_more(void **state)
+{
+    struct engine_test t;
+    char id[16];
+    engine_test_init(&t);
+    for (unsigned i = 0; i < TR_ACTOR_DEACTIVATIONS_MAX + 100; i++) {
+        (void)snprintf(id, sizeof(id), "far%u", i);
+        activate(&t, id);
+    }
+    t.owner.far_answer = TR_OWNER_REMOTE;
+    update(&t, 1);
+    loop_fake_advance(t.loop, 2000);
+    assert_int_equal(t.app.deactivations, TR_ACTOR_DEACTIVATIONS_MAX);
+    assert_int_equal(t.owner.update_done, 1);
+    assert_int_equal(stats_of(&t).active, 0);
+    engine_test_fini(&t);
+    (void)state;
+}
+
 static void a_loss_takes_the_place_of_an_update(void **state)
 {
     struct engine_test t;
@@ -482,6 +528,8 @@ int main(void)
         cmocka_unit_test(a_round_over_many_instances_finds_them_all),
         cmocka_unit_test(a_lost_stream_drains_and_deactivates_everything),
         cmocka_unit_test(a_type_that_is_done_at_once_does_not_end_the_round_of_the_next),
+        cmocka_unit_test(an_app_that_answers_no_deactivation_does_not_hold_up_the_round),
+        cmocka_unit_test(of_a_silent_apps_many_actors_none_is_told_any_more),
         cmocka_unit_test(a_loss_takes_the_place_of_an_update),
         cmocka_unit_test(what_is_hosted_is_reported),
         cmocka_unit_test(a_gone_apps_actors_vanish_without_a_call),
