@@ -14,6 +14,7 @@
 #define IDLE_MAX         64U
 #define CALLS_MAX        65536U
 #define IDLE_MS          90000U
+#define SURPLUS_MS       1000U
 #define CONNECT_MS       30000U
 #define HEADER_BYTES_MAX 65536U
 #define KEEP_BYTES_MAX   65536U /* capacity of a write buffer that is kept */
@@ -34,6 +35,7 @@ struct tr_http_client *tr_http_client_new(struct tr_loop *loop,
     client->conf.idle_max = conf->idle_max != 0 ? conf->idle_max : IDLE_MAX;
     client->conf.calls_max = conf->calls_max != 0 ? conf->calls_max : CALLS_MAX;
     client->conf.idle_ms = conf->idle_ms != 0 ? conf->idle_ms : IDLE_MS;
+    client->conf.surplus_ms = conf->surplus_ms != 0 ? conf->surplus_ms : SURPLUS_MS;
     client->conf.connect_ms = conf->connect_ms != 0 ? conf->connect_ms : CONNECT_MS;
     client->conf.header_bytes_max =
         conf->header_bytes_max != 0 ? conf->header_bytes_max : HEADER_BYTES_MAX;
@@ -285,7 +287,12 @@ static void on_conn_idle(struct tr_timer *timer)
 
 void client_conn_rest(struct tr_http_client_conn *conn)
 {
-    tr_timer_set(&conn->idle, tr_loop_now_ms(conn->client->loop) + conn->client->conf.idle_ms);
+    const struct tr_http_client *client = conn->client;
+    uint64_t rest_ms = client->conf.idle_ms;
+    if (client->idle_len > client->conf.idle_max && client->conf.surplus_ms < rest_ms) {
+        rest_ms = client->conf.surplus_ms;
+    }
+    tr_timer_set(&conn->idle, tr_loop_now_ms(client->loop) + rest_ms);
 }
 
 static void send_call(struct tr_http_client_conn *conn, struct tr_http_call *call)
@@ -294,6 +301,8 @@ static void send_call(struct tr_http_client_conn *conn, struct tr_http_call *cal
     if (conn->state == CONN_IDLE) {
         conn->state = CONN_BUSY;
         conn->client->idle_len--;
+        tr_link_remove(&conn->link);
+        tr_list_add_head(&conn->client->conns, &conn->link);
     }
     call->conn = conn;
     if (conn->session != NULL) {
@@ -322,14 +331,10 @@ void client_conn_ready(struct tr_http_client_conn *conn)
         send_call(conn, call);
         return;
     }
-    if (client->idle_len >= client->conf.idle_max) {
-        client_conn_close(conn);
-        return;
-    }
     conn->state = CONN_IDLE;
     client->idle_len++;
     /* The one used last is the least likely to be closed by the server: it is looked for from the
-     * end. */
+     * end, where no busy one lies. */
     tr_link_remove(&conn->link);
     tr_list_add_tail(&client->conns, &conn->link);
     client_conn_rest(conn);

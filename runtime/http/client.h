@@ -36,9 +36,11 @@ struct tr_http_client_conf {
     uint16_t port;
     enum tr_http_protocol protocol;
     uint32_t connections_max; /* (1024) beyond, calls wait */
-    uint32_t idle_max;        /* (64) kept without a call; beyond, closed */
+    uint32_t idle_max;        /* (64) kept without a call; those beyond are surplus */
     uint32_t calls_max;       /* (65536) started and not done; beyond: TR_LIMIT */
     uint64_t idle_ms;         /* (90 s) an idle connection is closed after this */
+    /* (1 s) and a surplus one after this: bursts of calls do not connect anew each time */
+    uint64_t surplus_ms;
     uint64_t connect_ms;      /* (30 s) limit of connecting */
     size_t header_bytes_max;  /* (64 KiB) of an answer's head; beyond: TR_LIMIT */
     bool short_body_ok; /* a body that ends by closing before its Content-Length counts as complete

@@ -675,7 +675,7 @@ static void calls_beyond_the_connections_wait_in_order(void **state)
 static void calls_at_the_same_time_use_connections_of_their_own(void **state)
 {
     struct fixture *f = *state;
-    open_client(f, (struct tr_http_client_conf){ .idle_max = 1 });
+    open_client(f, (struct tr_http_client_conf){ .idle_max = 1, .surplus_ms = 5 });
     struct test_call a = call_of("GET", "/"), b = call_of("GET", "/");
     start(f, &a);
     start(f, &b);
@@ -686,6 +686,26 @@ static void calls_at_the_same_time_use_connections_of_their_own(void **state)
     finish_with(f, &a, 200, "");
     finish_with(f, &b, 200, "");
     raw_wait_closed(f, f->conns[0].is_over ? 0 : 1); /* only one is kept */
+}
+
+static void a_surplus_connection_serves_the_calls_that_follow_soon(void **state)
+{
+    struct fixture *f = *state;
+    open_client(f, (struct tr_http_client_conf){ .idle_max = 1, .surplus_ms = 60000 });
+    for (int round = 0; round < 3; round++) {
+        struct test_call a = call_of("GET", "/"), b = call_of("GET", "/");
+        start(f, &a);
+        start(f, &b);
+        raw_wait(f, 0, "\r\n\r\n");
+        raw_wait(f, 1, "\r\n\r\n");
+        assert_request(f, 0, "GET / HTTP/1.1\r\nHost: SERVER\r\n\r\n");
+        assert_request(f, 1, "GET / HTTP/1.1\r\nHost: SERVER\r\n\r\n");
+        raw_send(f, 0, OK_EMPTY);
+        raw_send(f, 1, OK_EMPTY);
+        finish_with(f, &a, 200, "");
+        finish_with(f, &b, 200, "");
+    }
+    assert_int_equal(f->conns_len, 2);
 }
 
 static bool has_no_connection(void *ctx)
@@ -1081,6 +1101,7 @@ int main(void)
         TEST(a_connection_serves_one_call_after_the_other),
         TEST(calls_beyond_the_connections_wait_in_order),
         TEST(calls_at_the_same_time_use_connections_of_their_own),
+        TEST(a_surplus_connection_serves_the_calls_that_follow_soon),
         TEST(an_idle_connection_is_closed_after_its_time),
         TEST(an_idle_connection_closed_by_the_server_is_dropped),
         TEST(an_idempotent_call_on_a_stale_connection_is_sent_once_more),
