@@ -91,6 +91,13 @@ static void tell_end(struct http_exchange *ex, enum tr_code code, const char *te
     ex->on_end(&ex->pub, &err);
 }
 
+/* Has all of the body been given, so that only its end is to be told? */
+static bool is_body_given(const struct http_exchange *ex)
+{
+    return (ex->reading == HTTP_READ_ALL || ex->reading == HTTP_READ_PIECES) && ex->body_fault == TR_OK &&
+           ex->is_body_done && !ex->is_paused && ex->stash.len == 0;
+}
+
 /* Is the end of the body to be told? */
 static bool settle_body(struct http_exchange *ex)
 {
@@ -101,7 +108,7 @@ static bool settle_body(struct http_exchange *ex)
         tell_end(ex, TR_CANCELED, "the exchange has ended");
     } else if (ex->body_fault != TR_OK) {
         tell_end(ex, ex->body_fault, ex->body_fault_text);
-    } else if (ex->is_body_done && !ex->is_paused && ex->stash.len == 0) {
+    } else if (is_body_given(ex)) {
         tell_end(ex, TR_OK, NULL);
     } else if (ex->is_aborted && !ex->is_body_done) {
         tell_end(ex, TR_CANCELED, "the client has gone");
@@ -113,6 +120,10 @@ static bool settle_body(struct http_exchange *ex)
 
 bool http_exchange_settle(struct http_exchange *ex)
 {
+    /* The end of a whole body comes first: what it makes the handler start, on_abort then cancels. */
+    if (is_body_given(ex) && settle_body(ex)) {
+        return true;
+    }
     if (ex->is_aborted && !ex->abort_told && ex->answer != HTTP_ANSWER_ENDED) {
         ex->abort_told = true;
         if (ex->pub.on_abort != NULL) {

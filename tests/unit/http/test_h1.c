@@ -792,6 +792,22 @@ static void a_client_that_only_closes_its_side_still_gets_its_answer(void **stat
     (void)state;
 }
 
+/* Else the work that the body makes the handler start would never hear of the abort. */
+static void a_whole_body_is_told_before_the_abort_that_came_with_it(void **state)
+{
+    struct core core;
+    core_init(&core, NULL, handler_hold);
+    core_feed_str(&core, GET_REQUEST);
+    tr_http_exchange_read_all(core.ex, 0, log_end);
+    core_eof(&core);
+    core_assert_log(&core, "end ok\nabort\n");
+    tr_http_exchange_abort(core.ex);
+    core_run(&core);
+    core_assert_log(&core, "close\n");
+    core_fini(&core);
+    (void)state;
+}
+
 static void the_end_in_a_body_fails_the_read(void **state)
 {
     struct core core;
@@ -992,6 +1008,7 @@ int main(void)
         cmocka_unit_test(large_pieces_are_written_from_where_they_are),
         cmocka_unit_test(a_client_that_leaves_aborts_the_exchange),
         cmocka_unit_test(a_client_that_only_closes_its_side_still_gets_its_answer),
+        cmocka_unit_test(a_whole_body_is_told_before_the_abort_that_came_with_it),
         cmocka_unit_test(the_end_in_a_body_fails_the_read),
         cmocka_unit_test(answers_after_a_cut_are_dropped),
         cmocka_unit_test(an_aborted_answer_is_cut_off),
