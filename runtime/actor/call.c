@@ -192,9 +192,11 @@ static void on_app_done(struct tr_app_call *app)
 {
     struct tr_actor_call *call = TR_CONTAINER_OF(app, struct tr_actor_call, via.app);
     tr_assert(call->state == CALL_RUNNING);
+    /* A failure of its own that crossed the abort stands: the app had the turn, so it is not given again. */
+    const bool was_canceled = app->err.code == TR_CANCELED && call->aborted != TR_ABORT_NONE;
     tr_outcome_take_app(call, app);
     leave_actor(call);
-    if (call->outcome != TR_ACTOR_ANSWERED && call->aborted != TR_ABORT_NONE) {
+    if (was_canceled) {
         conclude_aborted(call);
     } else {
         finish(call);

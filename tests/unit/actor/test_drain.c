@@ -132,6 +132,27 @@ static void a_turn_beyond_the_drain_time_is_aborted_and_tried_again_elsewhere(vo
     (void)state;
 }
 
+/* As when the app's event stream ends: its turns fail, and its types go, in one turn of the loop. */
+static void a_failure_of_the_app_that_crosses_the_abort_is_final(void **state)
+{
+    struct engine_test t;
+    struct test_call a;
+    engine_test_init(&t);
+    t.app.is_stubborn = true;
+    test_call(&t, &a, "a");
+    tr_actor_unregister(t.engine, &cat, 1, true);
+    app_fail(&t, 0, TR_ACTOR_INVOKE, "actor host disconnected before responding");
+    assert_int_equal(a.done, 1);
+    assert_int_equal(a.call.outcome, TR_ACTOR_FAILED);
+    assert_string_equal(a.call.err.msg, "actor host disconnected before responding");
+    while (t.app.open_len > 0) {
+        app_answer(&t, 0, 200, "");
+    }
+    test_call_fini(&a);
+    engine_test_fini(&t);
+    (void)state;
+}
+
 static void init_with_drain(struct engine_test *t, struct tr_actor_host_conf host,
                             struct tr_actor_type_conf type)
 {
@@ -522,6 +543,7 @@ int main(void)
         cmocka_unit_test(a_turn_that_ends_in_time_is_undisturbed_and_its_actor_goes_after_it),
         cmocka_unit_test(actors_that_stay_are_not_told),
         cmocka_unit_test(a_turn_beyond_the_drain_time_is_aborted_and_tried_again_elsewhere),
+        cmocka_unit_test(a_failure_of_the_app_that_crosses_the_abort_is_final),
         cmocka_unit_test(the_drain_time_is_the_types_else_the_hosts_and_fits_the_round),
         cmocka_unit_test(types_that_do_not_change_are_undisturbed),
         cmocka_unit_test(a_call_held_by_the_round_goes_to_the_new_owner),
