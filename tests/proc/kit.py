@@ -11,7 +11,7 @@ import time
 
 import httpx
 
-from lib.actors import Host, parts, unique  # noqa: F401 - handed on to the tests
+from lib.actors import Host, actors_pb2, parts, unique  # noqa: F401 - handed on to the tests
 from lib.procs import MEMORY_STORE, Cluster, Proc, binary, free_port, wait_until
 
 STOP_S = 10.0  # a graceful stop takes at most the 5 s of the default grace period; the rest is for a loaded machine
@@ -133,7 +133,7 @@ class App(Proc):
     """actor_app.py beside a sidecar: a process, so that it can be killed."""
 
     def __init__(self, cluster: Cluster, kind: str, config: dict | None = None, name: str = "the-app"):
-        self.port = free_port()
+        self.port, self.kind = free_port(), kind
         script = str(pathlib.Path(__file__).with_name("actor_app.py"))
         super().__init__("python", f"{name}-{self.port}", [script, str(self.port), kind, json.dumps(config or {})], cluster.folder)
         self.ready_url = f"http://127.0.0.1:{self.port}/healthz"
@@ -166,6 +166,11 @@ class Pair(Host):
         sidecar = cluster.sidecar(app_id or unique("app"), *flags, app_port=app.port, placement=placement, wait=wait,
                                   resources={"store.yaml": MEMORY_STORE} if resources is None else resources, **options)
         super().__init__(sidecar, app)
+
+    def invoke_later(self, name: str, method: str = "hold"):
+        """A call over gRPC that is under way: a future."""
+        kind = self.app.kind
+        return self.grpc.InvokeActor.future(actors_pb2.InvokeActorRequest(actor_type=kind, actor_id=name, method=method))
 
     def hosts(self, timeout_s: float = 20.0) -> "Pair":
         """Wait until it is in the table."""
