@@ -16,7 +16,7 @@ import pytest
 from dapr.proto.runtime.v1 import actors_pb2, dapr_pb2_grpc, metadata_pb2  # noqa: F401 - handed on to the tests
 
 from .app import App, Request, Response
-from .procs import MEMORY_STORE, Cluster, Proc, Sidecar, binary, wait_until
+from .procs import MEMORY_STORE, Cluster, Proc, Sidecar, wait_until
 
 # A store that outlives its process; with the originals' binaries set CONFORMANCE_DURABLE_STORE=state.sqlite.
 DURABLE_STORE = {
@@ -73,7 +73,7 @@ class Control:
 def control():
     with Cluster() as cluster:
         placement = cluster.placement(wait=False)
-        scheduler = cluster.scheduler(wait=False) if os.path.exists(binary("scheduler")) else None
+        scheduler = cluster.scheduler_if_there(wait=False)
         yield Control(placement.wait_ready(), scheduler and scheduler.wait_ready())
 
 
