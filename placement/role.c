@@ -23,6 +23,7 @@
 #include "runtime/base/duration.h"
 #include "runtime/base/metric.h"
 #include "runtime/base/net.h"
+#include "runtime/base/tidy.h"
 
 #define STOP_GRACE_MS 2000
 
@@ -67,6 +68,7 @@ struct role {
     struct tr_metric raft_leader;
     struct tr_signal_watch *on_int;
     struct tr_signal_watch *on_term;
+    struct tr_tidy tidy;
     struct tr_timer grace;
     bool is_stopping;
 };
@@ -329,7 +331,9 @@ int tr_placement_main(int argc, char **argv)
     init_log(role);
     init_metrics(role);
     start(role);
+    tr_tidy_start(&role->tidy, role->loop);
     tr_loop_run(role->loop);
+    tr_tidy_stop(&role->tidy);
     finish(role);
     free(role);
     return 0;

@@ -557,7 +557,9 @@ enum tr_sidecar_end tr_sidecar_run(const struct tr_sidecar_options *options, str
     tr_components_init(&s->components, s->loop, &s->log);
     sidecar_watch_signals(s);
     start(s);
+    tr_tidy_start(&s->tidy, s->loop);
     tr_loop_run(s->loop);
+    tr_tidy_stop(&s->tidy);
     const enum tr_sidecar_end end = s->is_reload ? TR_SIDECAR_RELOAD : TR_SIDECAR_STOPPED;
     free_parts(s);
     tr_loop_free(&s->loop);

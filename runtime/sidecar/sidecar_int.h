@@ -15,6 +15,7 @@
 #include "runtime/app/stream.h"
 #include "runtime/base/log.h"
 #include "runtime/base/metric.h"
+#include "runtime/base/tidy.h"
 #include "runtime/resource/configuration.h"
 #include "runtime/sidecar/components.h"
 #include "runtime/sidecar/sidecar.h"
@@ -62,6 +63,7 @@ struct sidecar {
     struct tr_timer grace; /* ends a shutdown that takes too long */
     struct tr_timer block;
     struct tr_timer force;
+    struct tr_tidy tidy;
     struct tr_buf host;
     struct tr_buf host_name; /* "host:port" told to placement */
     uint16_t internal_port;
