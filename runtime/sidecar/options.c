@@ -7,8 +7,11 @@
 #include "runtime/base/duration.h"
 #include "runtime/base/quantity.h"
 
-#define DEFAULT_BODY_BYTES   (INT64_C(4) << 20)
-#define DEFAULT_HEADER_BYTES (INT64_C(4) << 10)
+#define KIB                  INT64_C(1024)
+#define MIB                  (1024 * KIB)
+#define DEFAULT_BODY_BYTES   (4 * MIB)
+#define DEFAULT_HEADER_BYTES (4 * KIB)
+#define SECONDS_MAX          INT64_C(1000000000) /* of a period; three decades */
 
 #define ROW(field, type, name, value, text) TR_ARG_ROW(struct tr_sidecar_flags, field, type, name, value, text)
 #define HIDDEN(field, arg_type, arg_name, value)                                                           \
@@ -79,7 +82,7 @@ static const struct tr_arg rows[] = {
     ROW(enable_metrics, TR_ARG_BOOL, "enable-metrics", "true", "serve metrics"),
 };
 
-static const struct tr_args_spec spec = {
+const struct tr_args_spec tr_sidecar_args_spec = {
     .program = "daprd",
     .style = TR_ARGS_PFLAG_DASH,
     .rows = rows,
@@ -89,24 +92,23 @@ static const struct tr_args_spec spec = {
 void tr_sidecar_options_parse(struct tr_sidecar_options *options, int argc, char **argv)
 {
     *options = (struct tr_sidecar_options){ 0 };
-    tr_args_parse_or_exit(&options->args, &spec, argc, argv, &options->flags);
-    struct tr_err err;
-    if (tr_log_level_parse(tr_slice_str(options->flags.log_level), &options->log_level, &err) != TR_OK) {
-        options->log_level = TR_LOG_INFO; /* told by _check(), through a logger of the default level */
-    }
+    tr_args_parse_or_exit(&options->args, &tr_sidecar_args_spec, argc, argv, &options->flags);
 }
 
 /* --- checks --------------------------------------------------------------------------------------------------------- */
 
+/* Digits behind an optional sign, as Go's strconv.Atoi reads them; a value beyond any port is as good as another. */
+static bool read_decimal(const char *text, long *out)
+{
+    const char *digits = text + (text[0] == '+' || text[0] == '-' ? 1 : 0);
+    *out = strtol(text, NULL, 10);
+    return digits[0] != '\0' && strspn(digits, "0123456789") == strlen(digits);
+}
+
 static enum tr_code parse_port(const char *text, const char *flag, uint16_t *out_port, struct tr_err *err)
 {
-    char *end = NULL;
-    if (text[0] == '\0') {
-        *out_port = 0;
-        return TR_OK;
-    }
-    const long value = strtol(text, &end, 10);
-    if (*end != '\0' || text[0] == ' ') {
+    long value = 0;
+    if (!read_decimal(text, &value)) {
         return tr_err_set(err, TR_INVALID, "error parsing %s flag: strconv.Atoi: parsing \"%s\": invalid syntax", flag, text);
     }
     if (value < 0 || value > UINT16_MAX) {
@@ -122,15 +124,19 @@ static enum tr_code check_ports(struct tr_sidecar_options *o, struct tr_err *err
         const char *text;
         const char *flag;
         uint16_t *port;
+        bool may_be_empty;
     } ports[] = {
-        { o->flags.http_port, "dapr-http-port", &o->http_port },
-        { o->flags.grpc_port, "dapr-grpc-port", &o->grpc_port },
-        { o->flags.app_port, "app-port", &o->app_port },
-        { o->flags.public_port, "dapr-public-port", &o->public_port },
-        { o->flags.internal_grpc_port, "dapr-internal-grpc-port", &o->internal_port },
-        { o->flags.metrics_port, "metrics-port", &o->metrics_port },
+        { o->flags.http_port, "dapr-http-port", &o->http_port, false },
+        { o->flags.grpc_port, "dapr-grpc-port", &o->grpc_port, false },
+        { o->flags.app_port, "app-port", &o->app_port, true },
+        { o->flags.public_port, "dapr-public-port", &o->public_port, true },
+        { o->flags.internal_grpc_port, "dapr-internal-grpc-port", &o->internal_port, true },
+        { o->flags.metrics_port, "metrics-port", &o->metrics_port, false },
     };
     for (size_t i = 0; i < TR_ARRAY_LEN(ports); i++) {
+        if (ports[i].may_be_empty && ports[i].text[0] == '\0') {
+            continue;
+        }
         const enum tr_code rc = parse_port(ports[i].text, ports[i].flag, ports[i].port, err);
         if (rc != TR_OK) {
             return rc;
@@ -163,6 +169,12 @@ static enum tr_code check_protocol(struct tr_sidecar_options *o, struct tr_err *
     return tr_err_set(err, TR_INVALID, "invalid value for 'app-protocol': %s", o->flags.app_protocol);
 }
 
+/* `value` units of `unit` each, at most `max`; negative values are the caller's. */
+static int64_t scale(int64_t value, int64_t unit, int64_t max)
+{
+    return value > max / unit ? max : value * unit;
+}
+
 static enum tr_code check_sizes(struct tr_sidecar_options *o, struct tr_err *err)
 {
     int64_t body = DEFAULT_BODY_BYTES;
@@ -172,25 +184,27 @@ static enum tr_code check_sizes(struct tr_sidecar_options *o, struct tr_err *err
             return tr_err_wrap(err, "invalid value for 'max-body-size': %s", o->flags.max_body_size);
         }
     } else if (tr_args_is_set(&o->args, "dapr-http-max-request-size")) {
-        body = o->flags.http_max_request_size_mb < 0 ? -1 : o->flags.http_max_request_size_mb << 20;
+        body = o->flags.http_max_request_size_mb < 0 ? -1 : scale(o->flags.http_max_request_size_mb, MIB, INT64_MAX);
     }
     if (tr_args_is_set(&o->args, "read-buffer-size")) {
         if (tr_quantity_parse(tr_slice_str(o->flags.read_buffer_size), &head, err) != TR_OK) {
             return tr_err_wrap(err, "invalid value for 'read-buffer-size': %s", o->flags.read_buffer_size);
         }
     } else if (tr_args_is_set(&o->args, "dapr-http-read-buffer-size")) {
-        head = o->flags.http_read_buffer_kb << 10;
+        head = o->flags.http_read_buffer_kb < 0 ? -1 : scale(o->flags.http_read_buffer_kb, KIB, INT64_MAX);
     }
     o->body_bytes_max = body < 0 ? (uint64_t)DEFAULT_BODY_BYTES : (uint64_t)body;
-    o->header_bytes_max = head <= 0 ? (size_t)DEFAULT_HEADER_BYTES : (size_t)head;
+    head = head <= 0 ? DEFAULT_HEADER_BYTES : head;
+    o->header_bytes_max = (size_t)(head < TR_SIDECAR_HEADER_BYTES_MAX ? head : TR_SIDECAR_HEADER_BYTES_MAX);
     return TR_OK;
 }
 
 static enum tr_code check_health(struct tr_sidecar_options *o, struct tr_err *err)
 {
     const struct tr_sidecar_flags *f = &o->flags;
-    o->health_interval_ms = (uint64_t)(f->app_health_probe_interval > 0 ? f->app_health_probe_interval : 5) * 1000;
-    o->health_timeout_ms = f->app_health_probe_timeout > 0 ? (uint64_t)f->app_health_probe_timeout : 500;
+    o->health_interval_ms = (uint64_t)scale(f->app_health_probe_interval > 0 ? f->app_health_probe_interval : 5, 1000,
+                                            SECONDS_MAX * 1000);
+    o->health_timeout_ms = (uint64_t)(f->app_health_probe_timeout > 0 ? f->app_health_probe_timeout : 500);
     o->health_threshold = f->app_health_threshold > 0 && f->app_health_threshold < INT32_MAX
                               ? (uint32_t)f->app_health_threshold
                               : 3;
@@ -285,8 +299,9 @@ enum tr_code tr_sidecar_options_check(struct tr_sidecar_options *o, struct tr_er
     if (rc != TR_OK) {
         return rc;
     }
-    o->concurrency_max = f->app_max_concurrency > 0 ? (uint32_t)f->app_max_concurrency : 0;
-    o->grace_ms = (uint64_t)(f->graceful_shutdown_seconds < 0 ? 5 : f->graceful_shutdown_seconds) * 1000;
+    o->concurrency_max = f->app_max_concurrency > 0 ? (uint32_t)scale(f->app_max_concurrency, 1, UINT32_MAX) : 0;
+    o->grace_ms = (uint64_t)scale(f->graceful_shutdown_seconds < 0 ? 5 : f->graceful_shutdown_seconds, 1000,
+                                  SECONDS_MAX * 1000);
     o->has_block = tr_args_is_set(&o->args, "dapr-block-shutdown-duration");
     o->block_ms = tr_duration_ms_up(f->block_shutdown_ns);
     split_placement(o);
@@ -299,5 +314,7 @@ void tr_sidecar_options_fini(struct tr_sidecar_options *options)
         free(options->placement_addresses[i]);
     }
     free(options->placement_addresses);
+    options->placement_addresses = NULL;
+    options->placement_addresses_len = 0;
     tr_args_fini(&options->args);
 }

@@ -7,7 +7,6 @@
 
 #include "runtime/base/args.h"
 #include "runtime/base/err.h"
-#include "runtime/base/log.h"
 
 /* The flags as given; strings are borrowed from argv or the environment. */
 struct tr_sidecar_flags {
@@ -85,7 +84,7 @@ struct tr_sidecar_options {
     struct tr_args args;
     uint16_t app_port; /* 0: no app */
     enum tr_app_protocol app_protocol;
-    const char *app_protocol_name;
+    const char *app_protocol_name; /* static */
     uint16_t http_port;
     uint16_t grpc_port;
     uint16_t public_port; /* 0: none */
@@ -103,13 +102,19 @@ struct tr_sidecar_options {
     bool skips_app_config;
     char **placement_addresses; /* owned */
     size_t placement_addresses_len; /* 0: actors are disabled */
+    /* The rest is borrowed from the environment. */
     const char *name_space;     /* for identity: "default" if NAMESPACE is unset */
     const char *raw_name_space; /* NAMESPACE, "" if unset */
     const char *api_token;
     const char *app_token;
     bool h2c_off;
-    enum tr_log_level log_level;
 };
+
+/* A head is held in memory whole: larger values are taken as this one. */
+#define TR_SIDECAR_HEADER_BYTES_MAX (INT64_C(16) << 20)
+
+/* All flags; their values land in a struct tr_sidecar_flags. */
+extern const struct tr_args_spec tr_sidecar_args_spec;
 
 /* Parse; ends the process for --help and a bad command line as the original does. */
 void tr_sidecar_options_parse(struct tr_sidecar_options *options, int argc, char **argv);

@@ -13,6 +13,7 @@
 #ifndef TR_SIDECAR_SIDECAR_H
 #define TR_SIDECAR_SIDECAR_H
 
+#include "runtime/base/log.h"
 #include "runtime/sidecar/options.h"
 
 enum tr_sidecar_end {
