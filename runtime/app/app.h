@@ -73,8 +73,8 @@ void tr_app_call_reset(struct tr_app_call *call);
 /*
  * A channel for actor callbacks. All functions are for the loop thread.
  *
- * start:  never calls back from inside. When the answer's headers have arrived, the channel reads the body to its end
- *         even if the call is canceled meanwhile (HTTP/2 apps); it is then too late to cancel.
+ * start:  never calls back from inside. When the answer's headers have arrived, the channel goes on reading the body
+ *         for a while even if the call is canceled meanwhile (HTTP/2 apps).
  * cancel: a wish; `cb` still comes, with TR_CANCELED or with the answer. HTTP/1.1 closes the connection, HTTP/2 and the
  *         event stream only end the wait. Not to be called after `cb`; more
  *         than once is harmless.

@@ -28,6 +28,7 @@ struct tr_app_channel {
     uint32_t running_len;
     uint32_t concurrency_max;
     uint64_t body_bytes_max;
+    uint64_t rest_ms;
     bool is_h2;
     bool is_healthy;
     bool is_closing;
@@ -44,6 +45,7 @@ struct request {
     struct tr_buf body;
     struct tr_link link;    /* while it waits for a slot */
     struct tr_defer told;   /* tells what is known without an answer, or before its end */
+    struct tr_timer rest;   /* ends the wait for the rest of an answer, after the call was canceled */
     bool is_sent;
     bool is_note; /* only brings the callback: see let_go() */
 };
@@ -54,6 +56,7 @@ static void on_http_done(struct tr_http_call *http);
 static void request_free(struct request *request)
 {
     tr_defer_cancel(&request->told);
+    tr_timer_stop(&request->rest);
     tr_http_headers_fini(&request->headers);
     tr_http_call_fini(&request->http);
     tr_buf_fini(&request->target);
@@ -233,15 +236,30 @@ static void tell_later(struct request *request)
     tr_defer(request->channel->loop, &request->told, on_told);
 }
 
+static void on_rest_late(struct tr_timer *timer)
+{
+    struct request *request = TR_CONTAINER_OF(timer, struct request, rest);
+    if (tr_op_is_open(&request->http.op)) {
+        tr_http_call_cancel(&request->http);
+    }
+}
+
+static struct request *request_new(struct tr_app_channel *channel, struct tr_app_call *call)
+{
+    struct request *request = tr_xzalloc(sizeof(*request));
+    request->channel = channel;
+    request->call = call;
+    tr_link_init(&request->link);
+    tr_timer_init(&request->rest, channel->loop, on_rest_late);
+    call->impl = request;
+    return request;
+}
+
 /* The app goes on; only the wait ends. A small request of its own brings the callback. */
 static void let_go(struct request *request)
 {
-    struct request *note = tr_xzalloc(sizeof(*note));
-    note->channel = request->channel;
-    note->call = request->call;
-    tr_link_init(&note->link);
+    struct request *note = request_new(request->channel, request->call);
     note->is_note = true;
-    note->call->impl = note;
     request->call = NULL;
     tell_later(note);
 }
@@ -249,12 +267,8 @@ static void let_go(struct request *request)
 static void on_app_start(void *ctx, struct tr_app_call *call)
 {
     struct tr_app_channel *channel = ctx;
-    struct request *request = tr_xzalloc(sizeof(*request));
     tr_app_call_reset(call);
-    call->impl = request;
-    request->channel = channel;
-    request->call = call;
-    tr_link_init(&request->link);
+    struct request *request = request_new(channel, call);
     if (!channel->is_healthy || channel->is_closing) {
         (void)tr_err_set(&call->err, TR_INTERNAL, "app is not in a healthy state");
         tell_later(request);
@@ -298,6 +312,9 @@ static void on_app_cancel(void *ctx, struct tr_app_call *call)
         return;
     }
     if (request->http.has_head) {
+        if (!tr_timer_is_set(&request->rest)) {
+            tr_timer_set(&request->rest, tr_loop_now_ms(channel->loop) + channel->rest_ms);
+        }
         return;
     }
     (void)tr_err_set(&call->err, TR_CANCELED, "context canceled");
@@ -400,6 +417,7 @@ struct tr_app_channel *tr_app_channel_new(const struct tr_app_channel_conf *conf
     tr_buf_addf(&channel->base, "http://%.*s:%u", TR_SLICE_ARG(conf->host), conf->port);
     channel->concurrency_max = conf->concurrency_max;
     channel->body_bytes_max = conf->body_bytes_max;
+    channel->rest_ms = conf->rest_ms != 0 ? conf->rest_ms : TR_APP_REST_MS;
     channel->is_h2 = conf->protocol == TR_HTTP_PROTOCOL_2;
     tr_link_init(&channel->waiting);
     tr_http_headers_add(&channel->get_headers, TR_SLICE_LIT("dapr-app-id"), conf->app_id);

@@ -4,7 +4,7 @@
  *
  * At most `concurrency_max` callbacks are in the app at a time; others wait in order. While the app counts as unhealthy
  * every callback fails at once. A callback that is canceled leaves HTTP/1.1 by closing its connection; over HTTP/2 only
- * the wait ends, and once the answer's headers have arrived it is too late to cancel.
+ * the wait ends, and once the answer's headers have arrived the rest of it is awaited, for `rest_ms`.
  *
  * Source: Dapr pkg/channel/http/http_channel.go, pkg/actors/targets/app (1.18); actors 5, invocation 5.
  */
@@ -17,6 +17,7 @@
 struct tr_app_channel;
 
 #define TR_APP_WAITING_MAX 100000U /* callbacks that wait for the app's concurrency limit */
+#define TR_APP_REST_MS     1000U   /* default of rest_ms */
 
 struct tr_app_channel_conf {
     struct tr_loop *loop;     /* borrowed */
@@ -29,6 +30,7 @@ struct tr_app_channel_conf {
     uint32_t concurrency_max; /* 0: no limit */
     size_t header_bytes_max;  /* of an answer's head */
     uint64_t body_bytes_max;  /* of an answer's body, 0: no limit */
+    uint64_t rest_ms;         /* longest wait for the rest of an answer after a cancellation; 0: TR_APP_REST_MS */
 };
 struct tr_app_channel *tr_app_channel_new(const struct tr_app_channel_conf *conf);
 /* Cancel what is open, then call back and be gone. */

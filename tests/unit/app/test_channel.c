@@ -804,6 +804,27 @@ static void over_http2_an_answer_that_has_begun_is_read_to_its_end(void **state)
 
 /* --- the end -------------------------------------------------------------------------------------------------------- */
 
+static void over_http2_the_rest_of_a_canceled_answer_is_not_awaited_for_ever(void **state)
+{
+    const struct tr_app_channel_conf conf = { .rest_ms = 20 };
+    struct app_test t;
+    struct test_call c;
+    app_test_init_conf(&t, TR_HTTP_PROTOCOL_2, conf);
+    test_call_init(&c, "m");
+    start_and_wait_seen(&t, &c);
+    tr_http_respond_start(t.seen[0].ex, 200, NULL, TR_HTTP_LENGTH_UNKNOWN);
+    (void)tr_http_respond_write(t.seen[0].ex, TR_SLICE_LIT("first "));
+    app_test_settle(&t); /* the head has arrived */
+    test_call_cancel(&t, &c);
+    test_call_cancel(&t, &c); /* harmless */
+    test_call_wait(&t, &c);
+    assert_int_equal(c.call.err.code, TR_CANCELED);
+    app_test_wait_aborted(&t, 0);
+    test_call_fini(&c);
+    app_test_fini(&t);
+    (void)state;
+}
+
 static void closing_cancels_what_is_open(void **state)
 {
     static const enum tr_http_protocol protocols[] = { TR_HTTP_PROTOCOL_1, TR_HTTP_PROTOCOL_2 };
@@ -879,6 +900,7 @@ int main(void)
         cmocka_unit_test(over_http1_a_cancel_closes_the_connection),
         cmocka_unit_test(over_http2_a_cancel_ends_only_the_wait),
         cmocka_unit_test(over_http2_an_answer_that_has_begun_is_read_to_its_end),
+        cmocka_unit_test(over_http2_the_rest_of_a_canceled_answer_is_not_awaited_for_ever),
         cmocka_unit_test(closing_cancels_what_is_open),
         cmocka_unit_test(closing_takes_along_what_was_canceled_and_is_still_with_the_app),
     };
