@@ -10,6 +10,9 @@
 
 #include <stdlib.h>
 
+#define CONFIG_AGAIN_MS  1000U              /* pause between two attempts to get the app's configuration */
+#define ANSWER_BYTES_MIN UINT64_C(67108864) /* 64 MiB: least value of the limit of an answer of the app */
+
 /* --- registration --------------------------------------------------------------------------------------------------- */
 
 static enum tr_code register_types(struct sidecar *s, const struct tr_app_config *config, const struct tr_app_actors *app,
@@ -114,10 +117,6 @@ static void on_app_ready(struct sidecar *s)
 static void take_app_config(struct sidecar *s, struct tr_http_call *call)
 {
     struct tr_err err;
-    if (call->err.code != TR_OK) {
-        tr_log_warn(&s->log, "could not retrieve the app's configuration", "reason=%s", call->err.msg);
-        return;
-    }
     if (call->status != 200) {
         return; /* an app without actors need not know the path */
     }
@@ -126,18 +125,53 @@ static void take_app_config(struct sidecar *s, struct tr_http_call *call)
     }
 }
 
+/*
+ * There was no answer, as when the app has been started again meanwhile. The original leaves it at that and hosts nothing
+ * until it is started anew itself. We do so only for the time being.
+ */
+static void ask_again_later(struct sidecar *s, const struct tr_err *err)
+{
+    if (s->config_failures++ == 0) {
+        tr_log_warn(&s->log, "could not retrieve the app's configuration", "reason=%s", err->msg);
+    }
+    tr_timer_set(&s->app_config_again, tr_loop_now_ms(s->loop) + CONFIG_AGAIN_MS);
+}
+
 static void on_app_config(struct tr_http_call *call)
 {
     struct sidecar *s = TR_CONTAINER_OF(call, struct sidecar, app_config_call);
     s->is_config_open = false;
     if (s->state != SIDECAR_STOPPING) {
-        s->has_app_config = true;
-        take_app_config(s, call);
+        s->has_app_config = call->err.code == TR_OK;
+        if (s->has_app_config) {
+            take_app_config(s, call);
+        } else {
+            ask_again_later(s, &call->err);
+        }
         if (tr_app_health_is_healthy(s->health)) {
             on_app_ready(s);
         }
     }
     tr_http_call_fini(call);
+}
+
+static void ask_app_config(struct sidecar *s)
+{
+    if (s->is_config_open || s->has_app_config) {
+        return;
+    }
+    s->is_config_open = true;
+    s->app_config_call = (struct tr_http_call){ .body_bytes_max = TR_APP_CONFIG_BYTES, .cb = on_app_config };
+    tr_app_channel_get(s->app_http, &s->app_config_call, TR_SLICE_LIT("/dapr/config"));
+}
+
+/* If the app is away just now, its return to health leads here too. */
+static void on_config_again(struct tr_timer *timer)
+{
+    struct sidecar *s = TR_CONTAINER_OF(timer, struct sidecar, app_config_again);
+    if (tr_app_health_is_healthy(s->health)) {
+        ask_app_config(s);
+    }
 }
 
 static void on_healthy(struct sidecar *s)
@@ -153,11 +187,7 @@ static void on_healthy(struct sidecar *s)
         on_app_ready(s);
         return;
     }
-    if (!s->is_config_open) {
-        s->is_config_open = true;
-        s->app_config_call = (struct tr_http_call){ .body_bytes_max = TR_APP_CONFIG_BYTES, .cb = on_app_config };
-        tr_app_channel_get(s->app_http, &s->app_config_call, TR_SLICE_LIT("/dapr/config"));
-    }
+    ask_app_config(s);
 }
 
 static void on_health_change(void *ctx, bool is_healthy)
@@ -179,6 +209,15 @@ static void on_health_change(void *ctx, bool is_healthy)
 
 /* --- life ----------------------------------------------------------------------------------------------------------- */
 
+/*
+ * An answer is kept whole until it is given on. The original knows no limit; the flag means requests, so that answers get
+ * at least enough room for all that apps answer in earnest.
+ */
+static uint64_t answer_bytes_max(const struct tr_sidecar_options *o)
+{
+    return o->body_bytes_max == 0 || o->body_bytes_max > ANSWER_BYTES_MIN ? o->body_bytes_max : ANSWER_BYTES_MIN;
+}
+
 static void new_http_channel(struct sidecar *s)
 {
     const struct tr_sidecar_options *o = s->options;
@@ -192,6 +231,7 @@ static void new_http_channel(struct sidecar *s)
         .token = tr_slice_str(o->app_token),
         .concurrency_max = o->concurrency_max,
         .header_bytes_max = o->header_bytes_max,
+        .body_bytes_max = answer_bytes_max(o),
     };
     s->app_http = tr_app_channel_new(&conf);
 }
@@ -217,6 +257,7 @@ void sidecar_app_init(struct sidecar *s)
                                               .on_unregister = on_stream_unregister,
                                               .ctx = s };
     s->hub = tr_app_hub_new(&hub_conf);
+    tr_timer_init(&s->app_config_again, s->loop, on_config_again);
     if (s->options->app_port == 0) {
         return;
     }

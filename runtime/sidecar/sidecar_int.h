@@ -60,7 +60,9 @@ struct sidecar {
     struct tr_signal_watch *on_int;
     struct tr_signal_watch *on_term;
     struct tr_signal_watch *on_hup;
+    struct tr_timer app_config_again;
     struct tr_timer grace; /* ends a shutdown that takes too long */
+    struct tr_timer cut;   /* ends the calls of those who hold a shutdown up */
     struct tr_timer block;
     struct tr_timer force;
     struct tr_tidy tidy;
@@ -71,7 +73,8 @@ struct sidecar {
     unsigned state;
     unsigned closing_len; /* parts that the present step of the stop waits for */
     unsigned stop_step;
-    bool has_app_config;  /* GET /dapr/config was tried */
+    unsigned config_failures; /* of GET /dapr/config */
+    bool has_app_config;  /* GET /dapr/config was answered, or is left out */
     bool is_config_open;  /* it is in flight */
     bool is_app_registered;
     bool was_app_healthy;

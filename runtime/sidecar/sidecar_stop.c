@@ -6,7 +6,9 @@
  *   3  app channel, peers, stores
  *   4  gRPC
  *
- * What takes longer than the grace period ends the process with status 1. With --dapr-block-shutdown-duration the first
+ * So that one peer that is silent or does not read does not spoil the end, each step has its share of the grace period: in
+ * step 1 deactivations without an answer and clients of the HTTP servers are given up after four fifths of it; in step 2
+ * the calls of gRPC are cut off after half of what is left. What takes longer all the same ends the process with status 1. With --dapr-block-shutdown-duration the first
  * signal only begins a time in which everything goes on.
  */
 #include <signal.h>
@@ -30,17 +32,30 @@ static void on_part_closed(void *ctx)
     }
 }
 
+/* For step 1: its share of the grace period, but not more than `most_ms`. */
 static uint64_t deadline(const struct sidecar *s, uint64_t most_ms)
 {
-    const uint64_t grace_ms = s->options->grace_ms != 0 ? s->options->grace_ms : ENGINE_GRACE_MS;
+    const uint64_t grace_ms = s->options->grace_ms != 0 ? s->options->grace_ms / 5 * 4 : ENGINE_GRACE_MS;
     return tr_loop_now_ms(s->loop) + (grace_ms < most_ms ? grace_ms : most_ms);
 }
 
-static void close_http(struct sidecar *s, struct tr_http_server *server)
+/* For step 2: half of what is left, but not more than `most_ms`. */
+static uint64_t late_deadline(const struct sidecar *s, uint64_t most_ms)
+{
+    const uint64_t now_ms = tr_loop_now_ms(s->loop);
+    uint64_t left_ms = ENGINE_GRACE_MS;
+    if (tr_timer_is_set(&s->grace)) {
+        const uint64_t end_ms = tr_timer_at_ms(&s->grace);
+        left_ms = end_ms > now_ms ? (end_ms - now_ms) / 2 : 0;
+    }
+    return now_ms + (left_ms < most_ms ? left_ms : most_ms);
+}
+
+static void close_http(struct sidecar *s, struct tr_http_server *server, uint64_t deadline_ms)
 {
     if (server != NULL) {
         s->closing_len++;
-        tr_http_server_close(server, deadline(s, HTTP_GRACE_MS), on_part_closed, s);
+        tr_http_server_close(server, deadline_ms, on_part_closed, s);
     }
 }
 
@@ -48,16 +63,41 @@ static void close_engine_and_http(struct sidecar *s)
 {
     s->closing_len++;
     tr_actor_engine_close(s->engine, deadline(s, ENGINE_GRACE_MS), on_part_closed, s);
-    close_http(s, s->http);
-    close_http(s, s->public_http);
+    close_http(s, s->http, deadline(s, HTTP_GRACE_MS));
+    close_http(s, s->public_http, deadline(s, HTTP_GRACE_MS));
+}
+
+static void on_grpc_closed(void *ctx)
+{
+    ((struct sidecar *)ctx)->grpc = NULL;
+    on_part_closed(ctx);
+}
+
+static void on_internal_closed(void *ctx)
+{
+    ((struct sidecar *)ctx)->internal = NULL;
+    on_part_closed(ctx);
+}
+
+static void on_cut(struct tr_timer *timer)
+{
+    struct sidecar *s = TR_CONTAINER_OF(timer, struct sidecar, cut);
+    if (s->grpc != NULL) {
+        tr_rpc_server_cancel_calls(s->grpc);
+    }
+    if (s->internal != NULL) {
+        tr_rpc_server_cancel_calls(s->internal);
+    }
 }
 
 static void close_streams_and_servers(struct sidecar *s)
 {
+    tr_timer_init(&s->cut, s->loop, on_cut);
+    tr_timer_set(&s->cut, late_deadline(s, ENGINE_GRACE_MS));
     s->closing_len += 3;
     tr_app_hub_close(s->hub, on_part_closed, s);
-    tr_rpc_server_close(s->grpc, on_part_closed, s);
-    tr_rpc_server_close(s->internal, on_part_closed, s);
+    tr_rpc_server_close(s->grpc, on_grpc_closed, s);
+    tr_rpc_server_close(s->internal, on_internal_closed, s);
     if (s->placement != NULL) {
         s->closing_len++;
         tr_placement_client_close(s->placement, on_part_closed, s);
@@ -66,7 +106,7 @@ static void close_streams_and_servers(struct sidecar *s)
         s->closing_len++;
         tr_app_health_close(s->health, on_part_closed, s);
     }
-    close_http(s, s->metrics_http);
+    close_http(s, s->metrics_http, late_deadline(s, HTTP_GRACE_MS));
 }
 
 static void close_channels_and_stores(struct sidecar *s)
@@ -94,6 +134,7 @@ static void close_grpc(struct sidecar *s)
 static void end(struct sidecar *s)
 {
     tr_timer_stop(&s->grace);
+    tr_timer_stop(&s->cut);
     tr_log_text(&s->log, TR_LOG_INFO, "Dapr runtime stopped");
     tr_loop_stop(s->loop);
 }
@@ -116,6 +157,7 @@ static void begin_stop(struct sidecar *s)
 {
     sidecar_move(s, SIDECAR_STOPPING);
     tr_timer_stop(&s->block);
+    tr_timer_stop(&s->app_config_again);
     if (s->options->grace_ms != 0) {
         tr_timer_init(&s->grace, s->loop, on_grace_over);
         tr_timer_set(&s->grace, tr_loop_now_ms(s->loop) + s->options->grace_ms);

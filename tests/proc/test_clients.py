@@ -179,13 +179,13 @@ def test_slow_readers_hold_up_neither_others_nor_their_actors_nor_the_end(pair):
         ends_within_grace(pair.sidecar)
 
 
-def silent_h2(port: int, path: str, headers: list[tuple[str, str]], body: bytes) -> socket.socket:
-    """Send one request over HTTP/2 and read nothing: the other side has the first window, 64 KiB, and never another."""
+def silent_h2(port: int, path: str, headers: list[tuple[str, str]], body: bytes, ends: bool = True) -> socket.socket:
+    """Send one request (or its beginning) over HTTP/2 and read nothing: the other side has the first window, 64 KiB, and never another."""
     connection = socket.create_connection(("127.0.0.1", port))
     h2_state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
     h2_state.initiate_connection()
     h2_state.send_headers(1, [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", path), *headers])
-    h2_state.send_data(1, body, end_stream=True)
+    h2_state.send_data(1, body, end_stream=ends)
     connection.sendall(h2_state.data_to_send())
     return connection
 
