@@ -105,7 +105,7 @@ end() {
 step setup tests/setup.sh test || end
 if [ $quick = yes ]; then
     step build-debug build debug gcc && ctests unit-debug build/debug
-    step build-release build release gcc && step venv venv && CONFORMANCE_BIN=$PWD/build/release/bin pytests proc tests/proc
+    step build-release build release gcc && step venv venv && CONFORMANCE_BIN=$PWD/build/release/bin pytests proc tests/proc -m quick
     end
 fi
 
