@@ -25,6 +25,7 @@ struct work {
     struct tr_buf texts;            /* strings of the body, decoded */
     struct tr_actor_state_op *ops;
     size_t ops_len;
+    struct tr_err ops_err; /* what is wrong with them */
     enum { IN_NOTHING, IN_GATE, IN_CALL, IN_GET, IN_TX } in; /* which operation is in flight */
 };
 
@@ -271,11 +272,18 @@ static void handle_invoke(struct api_request *req)
 
 /* --- B: state transaction ------------------------------------------------------------------------------------------- */
 
+static void reply_bad_ops(struct work *work)
+{
+    api_reply_wrapped(work->req, TR_ACTOR_STATE_TX, "error saving actor transaction state: ", &work->ops_err);
+}
+
 static void on_transacted(struct tr_actor_state_tx *tx)
 {
     struct work *work = TR_CONTAINER_OF(tx, struct work, tx);
     work->in = IN_NOTHING;
-    if (tx->err.code == TR_OK) {
+    if (tx->err.code == TR_OK && work->ops_err.code != TR_OK) {
+        reply_bad_ops(work);
+    } else if (tx->err.code == TR_OK) {
         api_reply_empty(work->req);
     } else if (tx->err.code == TR_ACTOR_STATE_TX || tr_code_name(tx->err.code)[0] == '\0') {
         api_reply_wrapped(work->req, TR_ACTOR_STATE_TX, "error saving actor transaction state: ", &tx->err);
@@ -398,21 +406,22 @@ static enum tr_code read_ops(struct work *work, struct tr_slice array, struct tr
     return TR_OK;
 }
 
-/* The operations are read only when the actor is known to be here: the reference's order. */
+/*
+ * That the actor is not here is told before what is wrong with the operations: the reference's order. The transaction may
+ * be held while the type changes hands, and the actor be here only then; so bad operations wait for that, as none.
+ */
 static void check_tx(struct work *work)
 {
-    struct tr_err err;
     struct tr_slice array;
     if (!check_json(work, &array)) {
         return;
     }
-    if (!tr_actor_is_active(engine_of(work), type_of(work), id_of(work))) {
-        start_tx(work); /* may be held while the type changes hands; then says that the instance is missing */
-        return;
-    }
-    if (read_ops(work, array, &err) != TR_OK) {
-        api_reply_wrapped(work->req, TR_ACTOR_STATE_TX, "error saving actor transaction state: ", &err);
-        return;
+    if (read_ops(work, array, &work->ops_err) != TR_OK) {
+        if (tr_actor_is_active(engine_of(work), type_of(work), id_of(work))) {
+            reply_bad_ops(work);
+            return;
+        }
+        work->ops_len = 0;
     }
     start_tx(work);
 }

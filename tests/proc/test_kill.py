@@ -176,6 +176,23 @@ def test_a_long_turn_is_aborted_when_placement_is_killed_and_runs_once_more_when
     assert pair.app.seen()["overlaps"] == 0
 
 
+def test_a_transaction_that_waits_for_placement_is_written_if_it_is_acknowledged(pair, placement):
+    """The actor is not here when the request comes, and is when the wait is over."""
+    kill9(placement)
+    wait_until(lambda: not pair.metadata["actorRuntime"].get("hostReady"), 10)
+    call = pair.start_call(f"{KIND}/a", "hold")
+    wait_until(lambda: pair.active(KIND) == 0 and pair.app.seen()["holding"] == 0, 5)
+    transaction = pair.start(pair.upsert, f"{KIND}/a", "key", "value")
+    bad = pair.start(pair.transact, f"{KIND}/a", [{"operation": "nothing"}])
+    again(placement)
+    holds(pair.app, f"{KIND}/a")
+    assert transaction.result(10).status_code == 204
+    assert pair.state(f"{KIND}/a", "key").json() == "value"
+    assert parts(bad.result(10)) == (500, "ERR_ACTOR_STATE_TRANSACTION_SAVE")
+    pair.app.control("release")
+    assert call.result(10).text == "released"
+
+
 @pytest.mark.quick
 def test_a_sidecar_ends_well_without_placement(pair, placement):
     assert pair.call(f"{KIND}/a", "add").status_code == 200
