@@ -45,9 +45,11 @@ struct tr_store;
 #define TR_STORE_MAP_MIB_MAX (64U << 20U)   /* what a 64-bit address space has room for */
 
 /* What a store can do, for checks and metadata. */
-#define TR_STORE_ETAG        1U
-#define TR_STORE_TRANSACTION 2U
-#define TR_STORE_TTL         4U
+#define TR_STORE_ETAG          1U
+#define TR_STORE_TRANSACTION   2U
+#define TR_STORE_TTL           4U
+#define TR_STORE_DELETE_PREFIX 8U  /* what begins alike can be found, to be deleted */
+#define TR_STORE_KEYS_LIKE     16U /* the keys that begin alike can be listed */
 
 /* One row as it was read. All zero is "not found". */
 struct tr_store_value {

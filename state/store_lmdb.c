@@ -282,7 +282,8 @@ static void lmdb_free(struct tr_store *store)
 
 static const struct tr_store_class lmdb_class = {
     .type = "state.lmdb",
-    .features = TR_STORE_ETAG | TR_STORE_TRANSACTION | TR_STORE_TTL,
+    .features = TR_STORE_ETAG | TR_STORE_TRANSACTION | TR_STORE_TTL |
+                TR_STORE_DELETE_PREFIX | TR_STORE_KEYS_LIKE,
     .get = lmdb_get,
     .tx = lmdb_tx,
     .scan = lmdb_scan,

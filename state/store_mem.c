@@ -225,7 +225,9 @@ static void mem_free(struct tr_store *store)
 
 static const struct tr_store_class mem_class = {
     .type = "state.in-memory",
-    .features = TR_STORE_ETAG | TR_STORE_TRANSACTION | TR_STORE_TTL,
+    /* Source: components-contrib v1.18.4, state/in-memory/in_memory.go, features. */
+    .features = TR_STORE_ETAG | TR_STORE_TRANSACTION | TR_STORE_TTL |
+                TR_STORE_DELETE_PREFIX | TR_STORE_KEYS_LIKE,
     .get = mem_get,
     .tx = mem_tx,
     .scan = mem_scan,

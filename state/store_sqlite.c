@@ -466,7 +466,8 @@ static void sqlite_free(struct tr_store *store)
 
 static const struct tr_store_class sqlite_class = {
     .type = "state.sqlite",
-    .features = TR_STORE_ETAG | TR_STORE_TRANSACTION | TR_STORE_TTL,
+    /* Source: components-contrib v1.18.4, state/sqlite/sqlite.go, features. */
+    .features = TR_STORE_ETAG | TR_STORE_TRANSACTION | TR_STORE_TTL | TR_STORE_KEYS_LIKE,
     .get = sqlite_get,
     .tx = sqlite_tx,
     .scan = sqlite_scan,

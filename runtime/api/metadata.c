@@ -8,6 +8,8 @@
 #include "runtime/base/duration.h"
 #include "runtime/base/json.h"
 
+#define CAPABILITIES_MAX 6 /* of one component */
+
 enum runtime_status {
     STATUS_INITIALIZING,
     STATUS_DISABLED,
@@ -56,17 +58,22 @@ static bool next_type(const struct tr_api *api, size_t *i, struct tr_actor_type_
     return false;
 }
 
-static size_t capabilities(const struct tr_api_component *component, struct tr_slice out_names[4])
+/* In the order of the original. Source: Dapr tests/integration/suite/daprd/resources/namespace/set/name.go. */
+static size_t capabilities(const struct tr_api_component *component, struct tr_slice out_names[CAPABILITIES_MAX])
 {
+    static const struct {
+        unsigned feature;
+        const char *name;
+    } rows[] = { { TR_STORE_ETAG, "ETAG" },
+                 { TR_STORE_TRANSACTION, "TRANSACTIONAL" },
+                 { TR_STORE_TTL, "TTL" },
+                 { TR_STORE_DELETE_PREFIX, "DELETE_WITH_PREFIX" },
+                 { TR_STORE_KEYS_LIKE, "KEYS_LIKE" } };
     size_t len = 0;
-    if (component->is_state && (component->features & TR_STORE_ETAG) != 0) {
-        out_names[len++] = TR_SLICE_LIT("ETAG");
-    }
-    if (component->is_state && (component->features & TR_STORE_TRANSACTION) != 0) {
-        out_names[len++] = TR_SLICE_LIT("TRANSACTIONAL");
-    }
-    if (component->is_state && (component->features & TR_STORE_TTL) != 0) {
-        out_names[len++] = TR_SLICE_LIT("TTL");
+    for (size_t i = 0; component->is_state && i < TR_ARRAY_LEN(rows); i++) {
+        if ((component->features & rows[i].feature) != 0) {
+            out_names[len++] = tr_slice_str(rows[i].name);
+        }
     }
     if (component->is_state && component->can_host_actors) {
         out_names[len++] = TR_SLICE_LIT("ACTOR");
@@ -117,7 +124,7 @@ static void add_text(struct tr_json_out *out, const char *name, struct tr_slice 
 static void add_components(const struct tr_api *api, struct tr_json_out *out)
 {
     struct tr_api_component component;
-    struct tr_slice names[4];
+    struct tr_slice names[CAPABILITIES_MAX];
     for (size_t i = 0; api->conf.component(api->conf.ctx, i, &component); i++) {
         if (i == 0) {
             tr_json_key(out, "components");
@@ -255,14 +262,14 @@ static Tr__Rt__ActiveActorsCount *collect_types(const struct tr_api *api, size_t
 
 struct component_row {
     Tr__Rt__RegisteredComponents message; /* first: the row is found by its message */
-    ProtobufCBinaryData capabilities[4];
+    ProtobufCBinaryData capabilities[CAPABILITIES_MAX];
 };
 
 static struct component_row *collect_components(const struct tr_api *api, size_t *out_len)
 {
     struct component_row *rows = NULL;
     struct tr_api_component component;
-    struct tr_slice names[4];
+    struct tr_slice names[CAPABILITIES_MAX];
     *out_len = 0;
     while (api->conf.component(api->conf.ctx, *out_len, &component)) {
         rows = tr_xrealloc(rows, (*out_len + 1) * sizeof(*rows));

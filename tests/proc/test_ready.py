@@ -1,4 +1,4 @@
-"""When a sidecar that hosts no actor types is ready, and when it says so."""
+"""When a sidecar that hosts no actor types is ready, and what it says of itself."""
 import socket
 
 import httpx
@@ -34,3 +34,11 @@ def test_a_client_alone_with_placement_is_ready(cluster, placement):
     """The table is still empty: no host has brought a type."""
     sidecar = cluster.sidecar("client", placement=placement)
     wait_until(lambda: runtime_of(sidecar).get("hostReady"), 10, what="hostReady")
+
+
+@pytest.mark.quick
+def test_the_metadata_name_all_that_the_store_can_do(cluster):
+    """Source: Dapr tests/integration/suite/daprd/resources/namespace/set/name.go."""
+    sidecar = cluster.sidecar("stored", resources={"store.yaml": MEMORY_STORE})
+    store, = httpx.get(f"{sidecar.url}/v1.0/metadata").json()["components"]
+    assert store["capabilities"] == ["ETAG", "TRANSACTIONAL", "TTL", "DELETE_WITH_PREFIX", "KEYS_LIKE", "ACTOR"]

@@ -306,7 +306,8 @@ static void a_component_opens_by_its_settings(void **state)
                      TR_OK);
     assert_string_equal(tr_store_type(t.store), "state.lmdb");
     assert_int_equal(tr_store_features(t.store),
-                     TR_STORE_ETAG | TR_STORE_TRANSACTION | TR_STORE_TTL);
+                     TR_STORE_ETAG | TR_STORE_TRANSACTION | TR_STORE_TTL | TR_STORE_DELETE_PREFIX |
+                         TR_STORE_KEYS_LIKE);
     store_test_close(&t);
     static const char *const bad[] = {
         "0", "-1", "1e3", "64M", "99999999999999999999", "67108865"
