@@ -55,6 +55,19 @@ static void little_free_memory_is_left_alone(void **state)
     }
 }
 
+static void code_and_constants_are_there_after_they_were_unmapped(void **state)
+{
+    (void)state;
+    static const char text[] = "a constant";
+    static char written[] = "a variable";
+    written[0] = 'A';
+    const size_t before = resident_bytes();
+    tr_tidy_code();
+    assert_true(resident_bytes() < before);
+    assert_string_equal(text, "a constant");
+    assert_string_equal(written, "A variable");
+}
+
 static void it_stops_before_its_loop_is_freed(void **state)
 {
     (void)state;
@@ -73,6 +86,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_freed_inside_the_heap_goes_back),
         cmocka_unit_test(little_free_memory_is_left_alone),
+        cmocka_unit_test(code_and_constants_are_there_after_they_were_unmapped),
         cmocka_unit_test(it_stops_before_its_loop_is_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
