@@ -77,14 +77,18 @@ void tr_header_map_fini(struct tr_header_map *map)
     *map = (struct tr_header_map){ 0 };
 }
 
-void tr_header_map_read(Tr__Internals__ListEntry *const *entries, size_t len, struct tr_http_headers *out)
+bool tr_header_map_read(Tr__Internals__ListEntry *const *entries, size_t len, size_t max,
+                        struct tr_http_headers *out)
 {
+    tr_assert(max <= TR_HTTP_HEADERS_MAX);
     for (size_t i = 0; i < len; i++) {
         const Tr__Internals__ListEntry *entry = entries[i];
         for (size_t j = 0; entry->value != NULL && j < entry->value->n_values; j++) {
-            if (tr_http_headers_len(out) < TR_HTTP_HEADERS_MAX) {
-                tr_http_headers_add(out, tr_wire_slice(entry->key), tr_wire_slice(entry->value->values[j]));
+            if (tr_http_headers_len(out) >= max) {
+                return false;
             }
+            tr_http_headers_add(out, tr_wire_slice(entry->key), tr_wire_slice(entry->value->values[j]));
         }
     }
+    return true;
 }

@@ -19,13 +19,14 @@ struct tr_header_map {
 
 /* Room for `cap` different names. */
 void tr_header_map_init(struct tr_header_map *map, size_t cap);
-/* Append a value to its name's list; the value is borrowed until _fini. More names than `cap` abort. */
+/* Append a value to its name's list; the value is borrowed until _fini. More names than `cap` abort. Cost: O(names). */
 void tr_header_map_add(struct tr_header_map *map, struct tr_slice name, struct tr_slice value);
 void tr_header_map_add_all(struct tr_header_map *map, const struct tr_http_headers *headers);
 bool tr_header_map_has(const struct tr_header_map *map, struct tr_slice name);
 void tr_header_map_fini(struct tr_header_map *map);
 
-/* Append all values of a decoded map; what is beyond TR_HTTP_HEADERS_MAX entries is left out. */
-void tr_header_map_read(Tr__Internals__ListEntry *const *entries, size_t len, struct tr_http_headers *out);
+/* Append the values of a decoded map, until `out` has `max` entries; false if some were left out. */
+bool tr_header_map_read(Tr__Internals__ListEntry *const *entries, size_t len, size_t max,
+                        struct tr_http_headers *out);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "invoke/headers.h"
 #include "proto/wire.h"
+#include "runtime/app/forward.h"
 
 #define BYTES_VALUE_URL "type.googleapis.com/google.protobuf.BytesValue"
 #define API_VERSION_V1  1
@@ -93,7 +94,8 @@ static void pack_firing(const struct tr_actor_call *call, struct tr_buf *out)
 static void take_response(struct tr_remote_call *call, const Tr__Internals__InternalInvokeResponse *response)
 {
     call->status = response->status != NULL ? response->status->code : 0;
-    tr_header_map_read(response->headers, response->n_headers, &call->headers_out);
+    /* What an app answers beyond the limit is left out, here as everywhere. */
+    (void)tr_header_map_read(response->headers, response->n_headers, TR_FORWARD_HEADERS_MAX, &call->headers_out);
     if (response->message == NULL) {
         return;
     }

@@ -162,11 +162,17 @@ static bool check_invoke_name(struct work *work, const char *what, struct tr_sli
     return false;
 }
 
-/* Metadata becomes the call's headers with the keys as given; a length says nothing about ours. */
-static void take_metadata(struct work *work)
+/* Metadata becomes the call's headers with the keys as given; a length says nothing about ours. False: answered. */
+static bool take_metadata(struct work *work)
 {
     const Tr__Rt__InvokeActorRequest *request = work->request.invoke;
-    for (size_t i = 0; i < request->n_metadata && i < TR_HTTP_HEADERS_MAX - 1; i++) {
+    if (request->n_metadata > TR_FORWARD_HEADERS_MAX) {
+        struct tr_err err;
+        (void)tr_err_set(&err, TR_LIMIT, "request has more than %u metadata entries", TR_FORWARD_HEADERS_MAX);
+        api_call_fail_err(work->call, &err);
+        return false;
+    }
+    for (size_t i = 0; i < request->n_metadata; i++) {
         const struct tr_slice key = tr_wire_slice(request->metadata[i]->key);
         if (!tr_slice_eq_nocase(key, TR_SLICE_LIT("content-length"))) {
             tr_http_headers_add(&work->headers, key, tr_wire_slice(request->metadata[i]->value));
@@ -177,6 +183,7 @@ static void take_metadata(struct work *work)
     }
     tr_forward_strip_identity(&work->headers);
     tr_http_headers_set(&work->headers, TR_SLICE_LIT("Dapr-API-Call"), TR_SLICE_LIT("true"));
+    return true;
 }
 
 static void start_invoke(struct work *work)
@@ -190,7 +197,9 @@ static void start_invoke(struct work *work)
         api_call_fail_wrapped(work->call, TR_INVALID, "invalid actor method: ", &err);
         return;
     }
-    take_metadata(work);
+    if (!take_metadata(work)) {
+        return;
+    }
     work->invoke.kind = TR_ACTOR_METHOD;
     work->invoke.actor_type = work->type;
     work->invoke.actor_id = work->id;

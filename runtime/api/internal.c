@@ -9,14 +9,16 @@
 #include "proto/wire.h"
 #include "runtime/actor/remote.h"
 #include "runtime/api/api_int.h"
+#include "runtime/app/forward.h"
 
 struct work {
     struct tr_api *api;      /* borrowed */
     struct tr_rpc_call *rpc; /* borrowed */
     struct tr_rpc_watch watch;
     ProtobufCMessage *request; /* owned */
-    struct tr_http_headers headers;
-    struct tr_buf data; /* of a reminder, as JSON text */
+    struct tr_http_headers headers; /* of a method's call */
+    struct tr_buf method;           /* the same, clean */
+    struct tr_buf data;             /* of a reminder or timer, as JSON text */
     struct tr_actor_wait gate;
     struct tr_actor_call call;
     enum { IN_NOTHING, IN_GATE, IN_CALL } in;
@@ -37,6 +39,7 @@ static void on_close(struct tr_rpc_watch *watch)
     struct work *work = TR_CONTAINER_OF(watch, struct work, watch);
     tr_wire_free(work->request);
     tr_http_headers_fini(&work->headers);
+    tr_buf_fini(&work->method);
     tr_buf_fini(&work->data);
     tr_actor_call_fini(&work->call);
     work->api->open_len--;
@@ -157,23 +160,40 @@ static struct work *work_new(struct tr_api *api, struct tr_rpc_call *rpc, const 
     return work;
 }
 
-static void on_call_actor(void *ctx, struct tr_rpc_call *rpc)
+/* A peer has checked names and method as we do; one that has not must not reach another path of the app. */
+static enum tr_code check_names(struct work *work, const Tr__Internals__InternalInvokeRequest *request,
+                                struct tr_err *err)
 {
-    struct work *work = work_new(ctx, rpc, &tr__internals__internal_invoke_request__descriptor);
-    if (work == NULL) {
-        return;
+    if (tr_path_check_name(tr_wire_slice(request->actor->actor_type), err) != TR_OK) {
+        return tr_err_wrap(err, "invalid actorType");
     }
-    const Tr__Internals__InternalInvokeRequest *request = (const Tr__Internals__InternalInvokeRequest *)work->request;
-    if (request->actor == NULL || request->message == NULL) {
-        tr_rpc_call_fail(rpc, TR_RPC_INVALID_ARGUMENT, TR_SLICE_LIT("request names no actor or has no message"));
-        return;
+    if (tr_path_check_name(tr_wire_slice(request->actor->actor_id), err) != TR_OK) {
+        return tr_err_wrap(err, "invalid actorId");
     }
-    tr_header_map_read(request->metadata, request->n_metadata, &work->headers);
+    if (tr_path_clean_method(tr_wire_slice(request->message->method), &work->method, err) != TR_OK) {
+        return tr_err_wrap(err, "invalid actor method");
+    }
+    return TR_OK;
+}
+
+static enum tr_code take_call(struct work *work, const Tr__Internals__InternalInvokeRequest *request,
+                              struct tr_err *err)
+{
     struct tr_actor_call *call = &work->call;
+    if (request->actor == NULL || request->message == NULL) {
+        return tr_err_set(err, TR_INVALID, "request names no actor or has no message");
+    }
+    if (!tr_header_map_read(request->metadata, request->n_metadata, TR_FORWARD_HEADERS_MAX, &work->headers)) {
+        return tr_err_set(err, TR_LIMIT, "request has more than %u metadata values", TR_FORWARD_HEADERS_MAX);
+    }
+    const enum tr_code rc = check_names(work, request, err);
+    if (rc != TR_OK) {
+        return rc;
+    }
     call->kind = TR_ACTOR_METHOD;
     call->actor_type = tr_wire_slice(request->actor->actor_type);
     call->actor_id = tr_wire_slice(request->actor->actor_id);
-    call->name = tr_wire_slice(request->message->method);
+    call->name = tr_buf_slice(&work->method);
     call->headers = &work->headers;
     call->chain_id = tr_http_headers_value(&work->headers, "Dapr-Reentrancy-Id");
     call->content_type = tr_wire_slice(request->message->content_type);
@@ -183,24 +203,32 @@ static void on_call_actor(void *ctx, struct tr_rpc_call *rpc)
     if (request->message->http_extension != NULL) {
         call->query = tr_wire_slice(request->message->http_extension->querystring);
     }
-    pass_gate(work);
+    return TR_OK;
 }
 
-static void on_call_reminder(void *ctx, struct tr_rpc_call *rpc)
+static void on_call_actor(void *ctx, struct tr_rpc_call *rpc)
 {
-    struct work *work = work_new(ctx, rpc, &tr__internals__reminder__descriptor);
+    struct work *work = work_new(ctx, rpc, &tr__internals__internal_invoke_request__descriptor);
+    struct tr_err err;
     if (work == NULL) {
         return;
     }
-    const Tr__Internals__Reminder *request = (const Tr__Internals__Reminder *)work->request;
+    if (take_call(work, (const Tr__Internals__InternalInvokeRequest *)work->request, &err) != TR_OK) {
+        tr_rpc_call_fail_err(rpc, &err);
+        return;
+    }
+    pass_gate(work);
+}
+
+static enum tr_code take_firing(struct work *work, const Tr__Internals__Reminder *request, struct tr_err *err)
+{
     struct tr_actor_call *call = &work->call;
     if (request->data != NULL) {
         ProtobufCMessage *bytes = NULL;
-        struct tr_err err;
-        if (tr_wire_unpack(&tr__common__bytes_value__descriptor, tr_wire_slice(request->data->value), &bytes, &err) !=
-            TR_OK) {
-            tr_rpc_call_fail(rpc, TR_RPC_UNKNOWN, tr_slice_str(err.msg));
-            return;
+        const enum tr_code rc = tr_wire_unpack(&tr__common__bytes_value__descriptor,
+                                               tr_wire_slice(request->data->value), &bytes, err);
+        if (rc != TR_OK) {
+            return rc;
         }
         tr_buf_add(&work->data, tr_wire_slice(((const Tr__Common__BytesValue *)bytes)->value));
         tr_wire_free(bytes);
@@ -212,6 +240,21 @@ static void on_call_reminder(void *ctx, struct tr_rpc_call *rpc)
     call->body = tr_buf_slice(&work->data);
     call->due_time = tr_wire_slice(request->due_time);
     call->period = tr_wire_slice(request->period);
+    return tr_path_check_name(call->name, err);
+}
+
+/* Failures without a status are told as UNKNOWN with the plain text: actors 10.2. */
+static void on_call_reminder(void *ctx, struct tr_rpc_call *rpc)
+{
+    struct work *work = work_new(ctx, rpc, &tr__internals__reminder__descriptor);
+    struct tr_err err;
+    if (work == NULL) {
+        return;
+    }
+    if (take_firing(work, (const Tr__Internals__Reminder *)work->request, &err) != TR_OK) {
+        tr_rpc_call_fail(rpc, TR_RPC_UNKNOWN, tr_slice_str(err.msg));
+        return;
+    }
     pass_gate(work);
 }
 
