@@ -316,7 +316,8 @@ static void an_app_that_answers_no_deactivation_does_not_hold_up_the_round(void 
     update(&t, 1);
     loop_fake_advance(t.loop, 1500);
     app_answer(&t, 0, 200, "");
-    loop_fake_advance(t.loop, 2499); /* since the beginning, 3,999: one answer was enough for another time */
+    /* Since the beginning, a millisecond less than twice the time: one answer was enough for another. */
+    loop_fake_advance(t.loop, 2 * TR_ACTOR_SILENCE_MS - 1501);
     assert_int_equal(t.owner.update_done, 0);
     loop_fake_advance(t.loop, 1);
     assert_int_equal(t.owner.update_done, 1);
@@ -343,7 +344,7 @@ static void of_a_silent_apps_many_actors_none_is_told_any_more(void **state)
     }
     t.owner.far_answer = TR_OWNER_REMOTE;
     update(&t, 1);
-    loop_fake_advance(t.loop, 2000);
+    loop_fake_advance(t.loop, TR_ACTOR_SILENCE_MS);
     assert_int_equal(t.app.deactivations, TR_ACTOR_DEACTIVATIONS_MAX);
     assert_int_equal(t.owner.update_done, 1);
     assert_int_equal(stats_of(&t).active, 0);
