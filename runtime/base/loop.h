@@ -141,6 +141,12 @@ void tr_loop_off_check(struct tr_loop *loop, struct tr_check *check);
  */
 void tr_loop_again(struct tr_loop *loop);
 
+/*
+ * A descriptor that becomes readable when a descriptor or signal watch of this loop has something to do: watched by another
+ * loop, which then calls tr_loop_turn() on this one. Timers and deferred calls do not show in it. The loop's own.
+ */
+int tr_loop_fd(const struct tr_loop *loop);
+
 /* End a poll that blocks, now or next. Thread: any, while the loop lives. */
 void tr_loop_wake(struct tr_loop *loop);
 

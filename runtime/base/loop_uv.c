@@ -148,6 +148,11 @@ void tr_loop_stop(struct tr_loop *loop)
     uv_stop(&loop->os->uv);
 }
 
+int tr_loop_fd(const struct tr_loop *loop)
+{
+    return uv_backend_fd(&loop->os->uv);
+}
+
 void tr_loop_turn(struct tr_loop *loop)
 {
     tr_loop_assert(loop);

@@ -140,8 +140,7 @@ int tr_sidecar_main(int argc, char **argv)
         tr_log_fatal(&log, "Fatal error from runtime: %s", err.msg);
     }
     export_environment(&options);
-    while (tr_sidecar_run(&options, &sink) == TR_SIDECAR_RELOAD) {
-    }
+    tr_sidecar_run(&options, &sink);
     tr_log_text(&log, TR_LOG_INFO, "Daprd shutdown gracefully");
     tr_sidecar_options_fini(&options);
     tr_log_sink_fini(&sink);

@@ -540,12 +540,11 @@ static void free_parts(struct sidecar *s)
     tr_metrics_fini(&s->metrics);
     tr_buf_fini(&s->host);
     tr_buf_fini(&s->host_name);
-    tr_signal_watch_free(&s->on_int);
-    tr_signal_watch_free(&s->on_term);
-    tr_signal_watch_free(&s->on_hup);
+    tr_fd_watch_free(&s->on_signals);
 }
 
-enum tr_sidecar_end tr_sidecar_run(const struct tr_sidecar_options *options, struct tr_log_sink *sink)
+/* Returns whether another run is wanted. */
+static bool run(const struct tr_sidecar_options *options, struct tr_log_sink *sink, struct sidecar_signals *signals)
 {
     struct sidecar *s = tr_xzalloc(sizeof(*s));
     s->options = options;
@@ -555,14 +554,25 @@ enum tr_sidecar_end tr_sidecar_run(const struct tr_sidecar_options *options, str
     s->started_ms = tr_loop_now_ms(s->loop);
     tr_metrics_init(&s->metrics, options->flags.app_id);
     tr_components_init(&s->components, s->loop, &s->log);
-    sidecar_watch_signals(s);
+    sidecar_watch_signals(s, signals);
     start(s);
     tr_tidy_start(&s->tidy, s->loop);
     tr_loop_run(s->loop);
     tr_tidy_stop(&s->tidy);
-    const enum tr_sidecar_end end = s->is_reload ? TR_SIDECAR_RELOAD : TR_SIDECAR_STOPPED;
+    const bool is_reload = s->is_reload;
     free_parts(s);
     tr_loop_free(&s->loop);
     free(s);
-    return end;
+    return is_reload;
+}
+
+void tr_sidecar_run(const struct tr_sidecar_options *options, struct tr_log_sink *sink)
+{
+    struct sidecar_signals signals = { .sidecar = NULL };
+    struct tr_log log;
+    tr_log_init(&log, sink, "dapr.runtime");
+    sidecar_signals_init(&signals, &log);
+    while (run(options, sink, &signals)) {
+    }
+    sidecar_signals_fini(&signals);
 }

@@ -16,14 +16,10 @@
 #include "runtime/base/log.h"
 #include "runtime/sidecar/options.h"
 
-enum tr_sidecar_end {
-    TR_SIDECAR_STOPPED,
-    TR_SIDECAR_RELOAD, /* SIGHUP: run again */
-};
-
 /*
- * Run one sidecar on a new loop until it is told to stop. Fatal errors end the process with status 1 from inside.
+ * Run a sidecar until it is told to stop; after a SIGHUP another one, each on a new loop. Fatal errors end the process with
+ * status 1 from inside.
  */
-enum tr_sidecar_end tr_sidecar_run(const struct tr_sidecar_options *options, struct tr_log_sink *sink);
+void tr_sidecar_run(const struct tr_sidecar_options *options, struct tr_log_sink *sink);
 
 #endif

@@ -57,9 +57,7 @@ struct sidecar {
     struct tr_app_config app_config;    /* what the HTTP app hosts */
     struct tr_targets targets;
     struct tr_metrics metrics;
-    struct tr_signal_watch *on_int;
-    struct tr_signal_watch *on_term;
-    struct tr_signal_watch *on_hup;
+    struct tr_fd_watch *on_signals;
     struct tr_timer app_config_again;
     struct tr_timer grace; /* ends a shutdown that takes too long */
     struct tr_timer cut;   /* ends the calls of those who hold a shutdown up */
@@ -96,7 +94,21 @@ void sidecar_placement_start(struct sidecar *s);
 void sidecar_metrics_request(void *sidecar, struct tr_http_exchange *ex);
 
 /* sidecar_stop.c */
-void sidecar_watch_signals(struct sidecar *s);
+
+/*
+ * The process's signals, over all runs: one that comes between two of them waits for the next one. They have a small loop
+ * of their own, which each run watches.
+ */
+struct sidecar_signals {
+    struct tr_loop *loop;
+    struct tr_signal_watch *watches[3];
+    struct sidecar *sidecar; /* the present one */
+    int early;               /* one that came before the first run; 0: none */
+};
+void sidecar_signals_init(struct sidecar_signals *signals, const struct tr_log *log);
+void sidecar_signals_fini(struct sidecar_signals *signals);
+/* From now on they are this run's, until it frees `on_signals`. */
+void sidecar_watch_signals(struct sidecar *s, struct sidecar_signals *signals);
 void sidecar_stop(struct sidecar *s);
 void sidecar_on_shutdown_call(void *sidecar, bool is_forced);
 /* The app became unhealthy: ends a blocked shutdown. */

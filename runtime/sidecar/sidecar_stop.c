@@ -237,32 +237,67 @@ static const char *signal_name(int signum)
 
 static void on_signal(void *ctx, int signum)
 {
-    struct sidecar *s = ctx;
-    if (s->state == SIDECAR_STOPPING) {
-        if (signum != SIGHUP) {
-            tr_log_fatal(&s->log, "Received signal '%s' during shutdown; exiting immediately", signal_name(signum));
+    struct sidecar_signals *signals = ctx;
+    struct sidecar *s = signals->sidecar;
+    if (s == NULL) {
+        signals->early = signum;
+        return;
+    }
+    const bool is_stopping = s->state == SIDECAR_STOPPING;
+    if (signum == SIGHUP) {
+        if (!is_stopping && s->state != SIDECAR_BLOCKED) {
+            tr_log_text(&s->log, TR_LOG_INFO, "Received signal 'hangup'; restarting");
+            s->is_reload = true;
+            sidecar_stop(s);
         }
         return;
     }
-    if (signum == SIGHUP) {
-        tr_log_text(&s->log, TR_LOG_INFO, "Received signal 'hangup'; restarting");
-        s->is_reload = true;
-    } else {
-        tr_log_text(&s->log, TR_LOG_INFO, "Received signal '%s'; beginning shutdown", signal_name(signum));
+    if (is_stopping && !s->is_reload) {
+        tr_log_fatal(&s->log, "Received signal '%s' during shutdown; exiting immediately", signal_name(signum));
     }
+    tr_log_text(&s->log, TR_LOG_INFO, "Received signal '%s'; beginning shutdown", signal_name(signum));
+    s->is_reload = false; /* the stop before a restart is one for good now */
     sidecar_stop(s);
 }
 
-void sidecar_watch_signals(struct sidecar *s)
+void sidecar_signals_init(struct sidecar_signals *signals, const struct tr_log *log)
+{
+    static const int signums[] = { SIGINT, SIGTERM, SIGHUP };
+    struct tr_err err;
+    _Static_assert(TR_ARRAY_LEN(signums) == TR_ARRAY_LEN(signals->watches), "one watch each");
+    signals->loop = tr_loop_new();
+    for (size_t i = 0; i < TR_ARRAY_LEN(signums); i++) {
+        if (tr_signal_watch_new(signals->loop, signums[i], on_signal, signals, &signals->watches[i], &err) != TR_OK) {
+            tr_log_fatal(log, "Fatal error from runtime: %s", err.msg);
+        }
+    }
+    tr_loop_turn(signals->loop); /* from now on its descriptor shows them */
+}
+
+void sidecar_signals_fini(struct sidecar_signals *signals)
+{
+    for (size_t i = 0; i < TR_ARRAY_LEN(signals->watches); i++) {
+        tr_signal_watch_free(&signals->watches[i]);
+    }
+    tr_loop_free(&signals->loop);
+}
+
+static void on_signals(void *ctx, unsigned events)
+{
+    (void)events;
+    tr_loop_turn(((struct sidecar_signals *)ctx)->loop);
+}
+
+void sidecar_watch_signals(struct sidecar *s, struct sidecar_signals *signals)
 {
     struct tr_err err;
-    const struct {
-        int signum;
-        struct tr_signal_watch **watch;
-    } watches[] = { { SIGINT, &s->on_int }, { SIGTERM, &s->on_term }, { SIGHUP, &s->on_hup } };
-    for (size_t i = 0; i < TR_ARRAY_LEN(watches); i++) {
-        if (tr_signal_watch_new(s->loop, watches[i].signum, on_signal, s, watches[i].watch, &err) != TR_OK) {
-            tr_log_fatal(&s->log, "Fatal error from runtime: %s", err.msg);
-        }
+    signals->sidecar = s;
+    if (tr_fd_watch_new(s->loop, tr_loop_fd(signals->loop), TR_FD_READ, on_signals, signals, &s->on_signals, &err) !=
+        TR_OK) {
+        tr_log_fatal(&s->log, "Fatal error from runtime: %s", err.msg);
+    }
+    if (signals->early != 0) {
+        (void)raise(signals->early); /* once more, for when this run's loop turns */
+        signals->early = 0;
     }
 }
