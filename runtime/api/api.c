@@ -100,7 +100,7 @@ void tr_api_store_remove(struct tr_api *api, struct tr_slice name)
 
 bool api_extended_set(struct tr_api *api, struct tr_slice key, struct tr_slice value)
 {
-    if (key.len == 0) {
+    if (key.len == 0 || tr_slice_eq_str(key, API_VERSION_KEY)) {
         return true;
     }
     struct tr_http_headers kept = { 0 };
@@ -127,6 +127,19 @@ bool api_is_reserved(struct tr_slice type, struct tr_err *err)
                      "actor type \"%.*s\" is reserved for the Dapr workflow runtime; direct actor API access is not permitted",
                      TR_SLICE_ARG(type));
     return true;
+}
+
+bool api_is_token(const struct tr_api *api, struct tr_slice token)
+{
+    const struct tr_slice want = api->conf.token;
+    if (want.len == 0) {
+        return true;
+    }
+    unsigned different = want.len != token.len;
+    for (size_t i = 0; i < token.len; i++) {
+        different |= (unsigned)(token.ptr[i] ^ want.ptr[i % want.len]);
+    }
+    return different == 0;
 }
 
 bool api_is_true(struct tr_slice value)

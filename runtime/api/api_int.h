@@ -22,8 +22,13 @@ struct tr_api {
     struct tr_metric errors; /* dapr_error_code_total, if they are counted */
 };
 
+#define API_VERSION_KEY "daprRuntimeVersion" /* entry of the metadata that the sidecar sets itself */
+
 struct tr_api_store *api_store_find(struct tr_api *api, struct tr_slice name);
-/* Set an entry of the metadata; an empty key is ignored. False: too many. */
+/*
+ * Set an entry of the metadata; an empty key is ignored, and so is the one that the sidecar sets itself. False: too
+ * many.
+ */
 bool api_extended_set(struct tr_api *api, struct tr_slice key, struct tr_slice value);
 
 /* --- HTTP ----------------------------------------------------------------------------------------------------------- */
@@ -44,8 +49,9 @@ struct api_route {
     const char *group;                           /* "actors" */
     const char *name;                            /* operation, for the log */
     api_handler_fn *handler;
-    bool is_open; /* no token, not in allow lists: health */
-    bool is_health;
+    bool is_open;   /* no token, not in allow lists: health */
+    bool is_health; /* may be left out of the log */
+    bool is_public; /* served on the public port too */
 };
 
 /* One request. A handler with work in flight sets `work`, `cancel` and `free_work`. */
@@ -178,6 +184,9 @@ void api_call_fail_fault(struct api_call *call, const struct api_fault *fault);
 
 /* Is the type one of the workflow engine's? Then `err` says that it is reserved. */
 bool api_is_reserved(struct tr_slice type, struct tr_err *err);
+
+/* Is it the token that clients must send? Any is if none is configured. Time does not tell how much of it was right. */
+bool api_is_token(const struct tr_api *api, struct tr_slice token);
 
 /* Does the value ask for a forced shutdown? */
 bool api_is_true(struct tr_slice value);

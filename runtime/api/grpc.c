@@ -117,20 +117,11 @@ static bool is_served(const struct tr_api *api, const char *path)
     return tr_configuration_allows_grpc(api->conf.configuration, tr_slice_str(path));
 }
 
-static bool has_token(const struct api_call *call)
+static bool has_token(const struct tr_api *api, const struct tr_rpc_call *rpc)
 {
-    struct tr_slice have = TR_SLICE_LIT("");
-    const struct tr_slice want = call->api->conf.token;
-    if (want.len == 0) {
-        return true;
-    }
-    (void)tr_rpc_md_get(tr_rpc_call_metadata(call->rpc), "dapr-api-token", &have);
-    /* Time must not tell how much of it was right. */
-    unsigned different = want.len != have.len;
-    for (size_t i = 0; i < have.len; i++) {
-        different |= (unsigned)(have.ptr[i] ^ want.ptr[i % want.len]);
-    }
-    return different == 0;
+    struct tr_slice token = TR_SLICE_LIT("");
+    (void)tr_rpc_md_get(tr_rpc_call_metadata(rpc), "dapr-api-token", &token);
+    return api_is_token(api, token);
 }
 
 static void on_cancel(struct tr_rpc_watch *watch)
@@ -165,7 +156,7 @@ static void on_method(void *ctx, struct tr_rpc_call *rpc)
     tr_rpc_call_watch(rpc, &call->watch);
     if (!is_served(method->api, method->row->path)) {
         api_call_fail_reason(call, TR_RPC_UNIMPLEMENTED, TR_SLICE_LIT("requested endpoint is not available"), "Not Implemented");
-    } else if (!has_token(call)) {
+    } else if (!has_token(method->api, rpc)) {
         api_call_fail_reason(call, TR_RPC_UNAUTHENTICATED, TR_SLICE_LIT("Unauthorized"), "Unauthorized");
     } else {
         method->row->handler(call);
@@ -176,11 +167,9 @@ static void on_method(void *ctx, struct tr_rpc_call *rpc)
 static void on_actor_stream(void *ctx, struct tr_rpc_call *rpc)
 {
     struct tr_api *api = ctx;
-    struct tr_slice token = TR_SLICE_LIT("");
-    (void)tr_rpc_md_get(tr_rpc_call_metadata(rpc), "dapr-api-token", &token);
     if (!is_served(api, ACTOR_STREAM_PATH)) {
         tr_rpc_call_finish(rpc, TR_RPC_UNIMPLEMENTED, TR_SLICE_LIT("requested endpoint is not available"));
-    } else if (api->conf.token.len > 0 && !tr_slice_eq(token, api->conf.token)) {
+    } else if (!has_token(api, rpc)) {
         tr_rpc_call_finish(rpc, TR_RPC_UNAUTHENTICATED, TR_SLICE_LIT("Unauthorized"));
     } else if (api->conf.is_app_http) {
         tr_rpc_call_finish(rpc, TR_RPC_FAILED_PRECONDITION,

@@ -129,18 +129,6 @@ static bool decode_params(struct api_request *req, const struct tr_slice *raw)
     return true;
 }
 
-static bool has_token(const struct api_request *req)
-{
-    const struct tr_slice want = req->api->conf.token;
-    const struct tr_slice have = tr_http_headers_value(&req->ex->headers, "dapr-api-token");
-    /* Time must not tell how much of it was right. */
-    unsigned different = want.len != have.len;
-    for (size_t i = 0; i < have.len; i++) {
-        different |= (unsigned)(have.ptr[i] ^ want.ptr[want.len == 0 ? 0 : i % want.len]);
-    }
-    return different == 0;
-}
-
 /* --- one request ----------------------------------------------------------------------------------------------------- */
 
 static void log_call(const struct api_request *req)
@@ -223,7 +211,7 @@ void tr_api_http_request(void *ctx, struct tr_http_exchange *ex)
     struct tr_slice params[TR_PATH_PARAMS_MAX];
     req->route = find_route(req, params);
     const bool is_open = req->route != NULL && req->route->is_open;
-    if (api->conf.token.len > 0 && !is_open && !has_token(req)) {
+    if (!is_open && !api_is_token(api, tr_http_headers_value(&ex->headers, "dapr-api-token"))) {
         reply_text(req, 401, TR_SLICE_LIT("invalid api token\n"));
         return;
     }
@@ -245,8 +233,7 @@ void tr_api_http_public_request(void *ctx, struct tr_http_exchange *ex)
     req->is_public = true;
     for (size_t i = 0; i < api_meta_routes_len; i++) {
         const struct api_route *route = &api_meta_routes[i];
-        const bool is_metadata = strcmp(route->group, "metadata") == 0;
-        if ((route->is_health || is_metadata) && (route->methods & (1U << ex->method)) != 0 &&
+        if (route->is_public && (route->methods & (1U << ex->method)) != 0 &&
             tr_path_match(tr_buf_slice(&req->path), route->pattern, params)) {
             req->route = route;
             if (decode_params(req, params)) {

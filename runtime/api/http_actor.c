@@ -254,20 +254,20 @@ static void handle_invoke(struct api_request *req)
 
 const struct api_route api_actor_routes[] = {
     { API_GET | API_POST | API_PUT | API_DELETE, ACTOR "/method/{method}", { "actorType", "actorId", "method" },
-      "v1", "actors", "InvokeActor", handle_invoke, false, false },
+      "v1", "actors", "InvokeActor", handle_invoke, false, false, false },
     { API_POST | API_PUT, ACTOR "/state", { "actorType", "actorId" }, "v1", "actors", "ExecuteActorStateTransaction",
-      api_actor_handle_transaction, false, false },
+      api_actor_handle_transaction, false, false, false },
     { API_GET, ACTOR "/state/{key}", { "actorType", "actorId", "key" }, "v1", "actors", "GetActorState", api_actor_handle_get_state,
-      false, false },
+      false, false, false },
     { API_POST | API_PUT, ACTOR "/reminders/{name}", { "actorType", "actorId", "name" }, "v1", "actors",
-      "RegisterActorReminder", api_actor_handle_create_reminder, false, false },
+      "RegisterActorReminder", api_actor_handle_create_reminder, false, false, false },
     { API_GET, ACTOR "/reminders/{name}", { "actorType", "actorId", "name" }, "v1", "actors", "GetActorReminder",
-      api_actor_handle_get_reminder, false, false },
+      api_actor_handle_get_reminder, false, false, false },
     { API_DELETE, ACTOR "/reminders/{name}", { "actorType", "actorId", "name" }, "v1", "actors", "UnregisterActorReminder",
-      api_actor_handle_delete_reminder, false, false },
+      api_actor_handle_delete_reminder, false, false, false },
     { API_POST | API_PUT, ACTOR "/timers/{name}", { "actorType", "actorId", "name" }, "v1", "actors", "RegisterActorTimer",
-      api_actor_handle_create_timer, false, false },
+      api_actor_handle_create_timer, false, false, false },
     { API_DELETE, ACTOR "/timers/{name}", { "actorType", "actorId", "name" }, "v1", "actors", "UnregisterActorTimer",
-      api_actor_handle_delete_timer, false, false },
+      api_actor_handle_delete_timer, false, false, false },
 };
 const size_t api_actor_routes_len = TR_ARRAY_LEN(api_actor_routes);

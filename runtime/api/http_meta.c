@@ -73,10 +73,11 @@ static void handle_shutdown(struct api_request *req)
 }
 
 const struct api_route api_meta_routes[] = {
-    { API_GET, "/v1.0/healthz", { NULL }, "v1", "healthz", "Healthz", handle_health, true, true },
-    { API_GET, "/v1.0/healthz/outbound", { NULL }, "v1", "healthz", "HealthzOutbound", handle_outbound_health, true, true },
-    { API_GET, "/v1.0/metadata", { NULL }, "v1", "metadata", "GetMetadata", handle_get_metadata, false, false },
-    { API_PUT, "/v1.0/metadata/{key}", { "key" }, "v1", "metadata", "SetMetadata", handle_put_metadata, false, false },
-    { API_POST, "/v1.0/shutdown", { NULL }, "v1", "shutdown", "Shutdown", handle_shutdown, false, false },
+    { API_GET, "/v1.0/healthz", { NULL }, "v1", "healthz", "Healthz", handle_health, true, true, true },
+    { API_GET, "/v1.0/healthz/outbound", { NULL }, "v1", "healthz", "HealthzOutbound", handle_outbound_health, true, true,
+      true },
+    { API_GET, "/v1.0/metadata", { NULL }, "v1", "metadata", "GetMetadata", handle_get_metadata, false, false, true },
+    { API_PUT, "/v1.0/metadata/{key}", { "key" }, "v1", "metadata", "SetMetadata", handle_put_metadata, false, false, false },
+    { API_POST, "/v1.0/shutdown", { NULL }, "v1", "shutdown", "Shutdown", handle_shutdown, false, false, false },
 };
 const size_t api_meta_routes_len = TR_ARRAY_LEN(api_meta_routes);

@@ -354,14 +354,13 @@ static void handle_query(struct api_request *req)
 #define WRITE (API_POST | API_PUT)
 
 const struct api_route api_state_routes[] = {
-    { API_GET, "/v1.0/state/{store}/{key}", { "storeName", "key" }, "v1", "state", "GetState", handle_get, false, false },
-    { WRITE, "/v1.0/state/{store}", { "storeName" }, "v1", "state", "SaveState", handle_save, false, false },
-    { API_DELETE, "/v1.0/state/{store}/{key}", { "storeName", "key" }, "v1", "state", "DeleteState", handle_delete, false,
-      false },
-    { WRITE, "/v1.0/state/{store}/bulk", { "storeName" }, "v1", "state", "GetBulkState", handle_get_bulk, false, false },
+    { API_GET, "/v1.0/state/{store}/{key}", { "storeName", "key" }, "v1", "state", "GetState", handle_get, false, false, false },
+    { WRITE, "/v1.0/state/{store}", { "storeName" }, "v1", "state", "SaveState", handle_save, false, false, false },
+    { API_DELETE, "/v1.0/state/{store}/{key}", { "storeName", "key" }, "v1", "state", "DeleteState", handle_delete, false, false, false },
+    { WRITE, "/v1.0/state/{store}/bulk", { "storeName" }, "v1", "state", "GetBulkState", handle_get_bulk, false, false, false },
     { WRITE, "/v1.0/state/{store}/transaction", { "storeName" }, "v1", "state", "ExecuteStateTransaction",
-      handle_transaction, false, false },
+      handle_transaction, false, false, false },
     { WRITE, "/v1.0-alpha1/state/{store}/query", { "storeName" }, "v1alpha1", "state", "QueryStateAlpha1", handle_query,
-      false, false },
+      false, false, false },
 };
 const size_t api_state_routes_len = TR_ARRAY_LEN(api_state_routes);

@@ -159,7 +159,7 @@ static void add_extended(const struct tr_api *api, struct tr_json_out *out)
         tr_json_key_slice(out, entry.name);
         tr_json_str(out, entry.value);
     }
-    tr_json_key(out, "daprRuntimeVersion");
+    tr_json_key(out, API_VERSION_KEY);
     tr_json_str(out, api->conf.version);
     tr_json_end_object(out);
 }
@@ -300,7 +300,7 @@ static Tr__Common__StringEntry *collect_extended(const struct tr_api *api, size_
         TR_WIRE_SET(&items[i], value, entry.value);
     }
     tr__common__string_entry__init(&items[len]);
-    TR_WIRE_SET(&items[len], key, TR_SLICE_LIT("daprRuntimeVersion"));
+    TR_WIRE_SET(&items[len], key, TR_SLICE_LIT(API_VERSION_KEY));
     TR_WIRE_SET(&items[len], value, api->conf.version);
     *out_len = len + 1;
     return items;

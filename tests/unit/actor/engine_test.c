@@ -277,8 +277,14 @@ void engine_test_register(struct engine_test *t, const struct tr_actor_type_conf
 
 void engine_test_init_bare(struct engine_test *t)
 {
+    engine_test_init_bare_on(t, NULL, false);
+}
+
+void engine_test_init_bare_on(struct engine_test *t, struct tr_loop *loop, bool is_disabled)
+{
     memset(t, 0, sizeof(*t));
-    t->loop = tr_loop_new();
+    t->is_loop_borrowed = loop != NULL;
+    t->loop = loop != NULL ? loop : tr_loop_new();
     tr_log_sink_init(&t->sink);
     t->sink.level = TR_LOG_OFF;
     tr_log_init(&t->log, &t->sink, "dapr.test");
@@ -298,6 +304,7 @@ void engine_test_init_bare(struct engine_test *t)
         .owner = { owner_lookup, owner_owns, owner_wait_start, owner_wait_cancel, owner_set_types,
                    owner_update_done, owner_lost_done, &t->owner },
         .remote = { remote_start, remote_cancel, &t->remote },
+        .is_disabled = is_disabled,
         .round_limit_ms = 30000,
     };
     t->engine = tr_actor_engine_new(&t->conf);
@@ -329,7 +336,9 @@ void engine_test_fini(struct engine_test *t)
     tr_actor_engine_free(&t->engine);
     assert_null(t->engine);
     tr_log_sink_fini(&t->sink);
-    tr_loop_free(&t->loop);
+    if (!t->is_loop_borrowed) {
+        tr_loop_free(&t->loop);
+    }
 }
 
 /* --- calls --- */

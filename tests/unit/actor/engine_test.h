@@ -52,6 +52,7 @@ struct fake_owner {
 
 struct engine_test {
     struct tr_loop *loop;
+    bool is_loop_borrowed;
     struct tr_log_sink sink;
     struct tr_log log;
     struct fake_app app;
@@ -66,6 +67,8 @@ struct engine_test {
 void engine_test_init(struct engine_test *t);
 /* The same before anything is registered. */
 void engine_test_init_bare(struct engine_test *t);
+/* The same on a loop that the test has and frees, or on a new one if that is NULL. */
+void engine_test_init_bare_on(struct engine_test *t, struct tr_loop *loop, bool is_disabled);
 /* Close the engine, answering deactivations, and free everything. */
 void engine_test_fini(struct engine_test *t);
 
