@@ -7,7 +7,7 @@
  *
  * What can go wrong: no connection (pause, next address), refusal (next address, pause after a full circle), end of the
  * stream or an order out of place or a round without an update within the own limit (everything is held, the engine halts
- * all actors, next address at once).
+ * all actors, next address at once; after a full circle without a table, with the pause).
  */
 #include <stdlib.h>
 
@@ -26,6 +26,16 @@ static void retry_after(struct tr_placement_client *client, uint64_t pause_ms)
 static uint64_t pause_ms(struct tr_placement_client *client)
 {
     return tr_rng_between(&client->rng, TR_PLACEMENT_PAUSE_LOW_MS, TR_PLACEMENT_PAUSE_HIGH_MS);
+}
+
+/*
+ * After a stream that brought orders: at once, as long as tables come. A server whose orders come to nothing, time after
+ * time, is not asked hundreds of times a second: after one circle there is a pause.
+ */
+static void retry_after_orders(struct tr_placement_client *client)
+{
+    client->fruitless_len++;
+    retry_after(client, client->fruitless_len > client->circle_len ? pause_ms(client) : 0);
 }
 
 static void attempt(struct tr_placement_client *client, const char *address)
@@ -125,7 +135,7 @@ static void drop_stream(struct tr_placement_client *client)
 {
     tr_placement_attempt_abandon(client->attempt);
     lose_stream(client);
-    retry_after(client, 0);
+    retry_after_orders(client);
 }
 
 static void on_limit(struct tr_timer *timer)
@@ -158,7 +168,7 @@ void tr_placement_client_on_end(struct tr_placement_client *client, int status,
     lose_stream(client);
     if (had_order) {
         client->refusals_len = 0;
-        retry_after(client, 0);
+        retry_after_orders(client);
         return;
     }
     client->refusals_len++;
@@ -225,6 +235,7 @@ static void take_update(struct tr_placement_client *client, struct tr_order_in *
     client->table = order->table;
     order->table = NULL;
     client->has_table = true;
+    client->fruitless_len = 0;
     tr_ring_cache_sweep(&client->cache);
     size_t changed_len;
     struct tr_slice *changed = changed_types(old, client->table, &changed_len);

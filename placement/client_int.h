@@ -45,6 +45,7 @@ struct tr_placement_client {
     struct tr_placement_attempt *attempt; /* the present one, or NULL; borrowed, it frees itself */
     size_t attempts_len;                  /* all that are not gone */
     size_t refusals_len;                  /* attempts in a row that ended without an order */
+    size_t fruitless_len;                 /* attempts in a row whose orders came to no table */
     struct tr_timer retry;
 
     /* The present stream. */
