@@ -5,10 +5,12 @@ sanitizer build a report is a failure: undefined behaviour ends the process, a l
 `kit.Strict` wants status 0 of every process that was not killed.
 """
 import os
+import pathlib
 
 import pytest
 
 os.environ.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
+os.environ.setdefault("TSAN_OPTIONS", f"suppressions={pathlib.Path(__file__).parents[1] / 'lib' / 'tsan.supp'}")
 
 from kit import Strict  # noqa: E402 - the variable above is for the processes it starts
 
