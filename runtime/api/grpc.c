@@ -65,14 +65,19 @@ void api_call_fail(struct api_call *call, int status, struct tr_slice message)
     tr_rpc_call_fail(call->rpc, status, message);
 }
 
-void api_call_fail_fault(struct api_call *call, const struct api_fault *fault)
+static void add_details(struct tr_rpc_call *rpc, const struct api_fault *fault)
 {
     if (fault->reason != NULL) {
         struct tr_buf bytes = { 0 };
         api_fault_pack(fault, &bytes);
-        tr_rpc_md_add(tr_rpc_call_trailing(call->rpc), TR_SLICE_LIT("grpc-status-details-bin"), tr_buf_slice(&bytes));
+        tr_rpc_md_add(tr_rpc_call_trailing(rpc), TR_SLICE_LIT("grpc-status-details-bin"), tr_buf_slice(&bytes));
         tr_buf_fini(&bytes);
     }
+}
+
+void api_call_fail_fault(struct api_call *call, const struct api_fault *fault)
+{
+    add_details(call->rpc, fault);
     api_call_fail(call, fault->grpc_status, tr_buf_slice(&fault->message));
 }
 
@@ -112,16 +117,33 @@ bool api_call_decode(struct api_call *call, const void *descriptor, void *out_me
 
 /* --- the way in ----------------------------------------------------------------------------------------------------- */
 
-static bool is_served(const struct tr_api *api, const char *path)
+/* A refusal as Go's Dapr makes it of an HTTP status. Source: Dapr pkg/messaging/v1/util.go, ErrorFromHTTPResponseCode. */
+static void set_refusal(struct api_fault *fault, int grpc_status, const char *http_code, const char *status_text,
+                        const char *text)
 {
-    return tr_configuration_allows_grpc(api->conf.configuration, tr_slice_str(path));
+    fault->grpc_status = grpc_status;
+    fault->reason = status_text;
+    tr_buf_add_str(&fault->message, status_text);
+    api_fault_pair(fault, "http.code", tr_slice_str(http_code));
+    api_fault_pair(fault, "http.error_message", tr_slice_str(text));
 }
 
-static bool has_token(const struct tr_api *api, const struct tr_rpc_call *rpc)
+/* May the call go on? Else `out_fault`, which is all zero, says why not. */
+static bool is_admitted(const struct tr_api *api, const char *path, const struct tr_rpc_call *rpc,
+                        struct api_fault *out_fault)
 {
     struct tr_slice token = TR_SLICE_LIT("");
-    (void)tr_rpc_md_get(tr_rpc_call_metadata(rpc), "dapr-api-token", &token);
-    return api_is_token(api, token);
+    if (!tr_configuration_allows_grpc(api->conf.configuration, tr_slice_str(path))) {
+        set_refusal(out_fault, TR_RPC_UNIMPLEMENTED, "501", "Not Implemented", "requested endpoint is not available");
+        return false;
+    }
+    const bool has_token = tr_rpc_md_get(tr_rpc_call_metadata(rpc), "dapr-api-token", &token);
+    if (!api_is_token(api, token)) {
+        set_refusal(out_fault, TR_RPC_UNAUTHENTICATED, "401", "Unauthorized",
+                    has_token ? "authentication error: api token mismatch" : "missing api token in request metadata");
+        return false;
+    }
+    return true;
 }
 
 static void on_cancel(struct tr_rpc_watch *watch)
@@ -154,23 +176,24 @@ static void on_method(void *ctx, struct tr_rpc_call *rpc)
     call->watch.on_close = on_close;
     method->api->open_len++;
     tr_rpc_call_watch(rpc, &call->watch);
-    if (!is_served(method->api, method->row->path)) {
-        api_call_fail_reason(call, TR_RPC_UNIMPLEMENTED, TR_SLICE_LIT("requested endpoint is not available"), "Not Implemented");
-    } else if (!has_token(method->api, rpc)) {
-        api_call_fail_reason(call, TR_RPC_UNAUTHENTICATED, TR_SLICE_LIT("Unauthorized"), "Unauthorized");
-    } else {
+    struct api_fault fault = { .reason = NULL };
+    if (is_admitted(method->api, method->row->path, rpc, &fault)) {
         method->row->handler(call);
+        return;
     }
+    api_call_fail_fault(call, &fault);
+    api_fault_fini(&fault);
 }
 
 /* The actor event stream has no reply of its own: its hub takes the call over. */
 static void on_actor_stream(void *ctx, struct tr_rpc_call *rpc)
 {
     struct tr_api *api = ctx;
-    if (!is_served(api, ACTOR_STREAM_PATH)) {
-        tr_rpc_call_finish(rpc, TR_RPC_UNIMPLEMENTED, TR_SLICE_LIT("requested endpoint is not available"));
-    } else if (!has_token(api, rpc)) {
-        tr_rpc_call_finish(rpc, TR_RPC_UNAUTHENTICATED, TR_SLICE_LIT("Unauthorized"));
+    struct api_fault fault = { .reason = NULL };
+    if (!is_admitted(api, ACTOR_STREAM_PATH, rpc, &fault)) {
+        add_details(rpc, &fault);
+        tr_rpc_call_finish(rpc, fault.grpc_status, tr_buf_slice(&fault.message));
+        api_fault_fini(&fault);
     } else if (api->conf.is_app_http) {
         tr_rpc_call_finish(rpc, TR_RPC_FAILED_PRECONDITION,
                            TR_SLICE_LIT("actor callback streaming requires a gRPC app channel"));

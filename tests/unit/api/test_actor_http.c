@@ -3,114 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/unit/api/api_test.h"
-#include "tests/unit/http/core.h"
-
-struct http_test {
-    struct core core;
-    struct api_test api;
-};
-
-static void on_request(void *ctx, struct tr_http_exchange *ex)
-{
-    struct http_test *t = TR_CONTAINER_OF((struct core *)ctx, struct http_test, core);
-    tr_api_http_request(t->api.api, ex);
-}
-
-static void init(struct http_test *t, const struct api_test_conf *conf)
-{
-    api_test_init(&t->api, conf);
-    core_init(&t->core, NULL, on_request);
-}
-
-static void fini(struct http_test *t)
-{
-    core_fini(&t->core);
-    api_test_fini(&t->api);
-}
-
-static int set_up(void **state)
-{
-    struct http_test *t = tr_xzalloc(sizeof(*t));
-    init(t, NULL);
-    *state = t;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    fini(*state);
-    free(*state);
-    return 0;
-}
-
-static void pump(struct http_test *t)
-{
-    for (unsigned i = 0; i < 3; i++) {
-        core_run(&t->core);
-        loop_fake_settle(t->api.engine.loop);
-    }
-    core_run(&t->core);
-}
-
-/* Send a request, with header lines or "". */
-static void send_with(struct http_test *t, const char *line, const char *headers, struct tr_slice body)
-{
-    struct tr_buf text = { 0 };
-    tr_buf_addf(&text, "%s HTTP/1.1\r\nHost: h\r\n%sContent-Length: %zu\r\n\r\n", line, headers, body.len);
-    tr_buf_add(&text, body);
-    core_feed(&t->core, tr_buf_slice(&text));
-    tr_buf_fini(&text);
-    pump(t);
-}
-
-static void send_line(struct http_test *t, const char *line)
-{
-    send_with(t, line, "", TR_SLICE_LIT(""));
-}
-
-static void send_body(struct http_test *t, const char *line, const char *body)
-{
-    send_with(t, line, "", tr_slice_str(body));
-}
-
-static void assert_nothing(struct http_test *t)
-{
-    pump(t);
-    core_assert_sent(&t->core, "");
-}
-
-/* The answer that is there: this status and body, JSON. */
-static void assert_answer(struct http_test *t, int status, const char *body)
-{
-    pump(t);
-    char *answer = core_take_sent(&t->core);
-    char start[32];
-    (void)snprintf(start, sizeof(start), "HTTP/1.1 %d ", status);
-    const char *at = strstr(answer, "\r\n\r\n");
-    if (at == NULL || strncmp(answer, start, strlen(start)) != 0) {
-        fail_msg("not %d: %s", status, answer);
-    }
-    assert_string_equal(at + 4, body);
-    if (body[0] != '\0') {
-        assert_non_null(strstr(answer, "Content-Type: application/json\r\n"));
-    }
-    free(answer);
-}
-
-static void assert_error(struct http_test *t, int status, const char *code, const char *message)
-{
-    struct tr_buf body = { 0 };
-    tr_buf_addf(&body, "{\"errorCode\":\"%s\",\"message\":\"%s\"}", code, message);
-    assert_answer(t, status, tr_buf_cstr(&body));
-    tr_buf_fini(&body);
-}
-
-static void assert_empty(struct http_test *t)
-{
-    pump(t);
-    core_assert_sent(&t->core, "HTTP/1.1 204 No Content\r\n\r\n");
-}
+#include "tests/unit/api/http_wire.h"
 
 static struct tr_app_call *app_call(struct http_test *t)
 {
@@ -153,7 +46,7 @@ static void a_call_reaches_the_app_and_its_answer_the_client(void **state)
     tr_http_headers_add_str(&call->headers_out, "grpc-x", "prefixed");
     tr_buf_add_str(&call->content_type_out, "text/y");
     app_answer(&t->api.engine, 0, 200, "purr");
-    pump(t);
+    http_test_pump(t);
     core_assert_sent(&t->core, "HTTP/1.1 200 OK\r\nX-Answer: yes\r\ndapr-grpc-x: prefixed\r\nContent-Type: text/y\r\n"
                                "Content-Length: 4\r\n\r\npurr");
 }
@@ -231,13 +124,13 @@ static void a_path_with_a_broken_escape_is_refused(void **state)
                                          "GET " CAT "/state/%" };
     for (size_t i = 0; i < TR_ARRAY_LEN(lines); i++) {
         struct http_test *t = tr_xzalloc(sizeof(*t));
-        init(t, NULL);
+        http_test_init(t, NULL);
         send_line(t, lines[i]);
         char *answer = core_take_sent(&t->core);
         assert_true(tr_slice_starts(tr_slice_str(answer), TR_SLICE_LIT("HTTP/1.1 400 Bad Request\r\n")));
         free(answer);
         assert_int_equal(t->api.engine.app.started, 0);
-        fini(t);
+        http_test_fini(t);
         free(t);
     }
     (void)state;
@@ -307,7 +200,7 @@ static void an_error_of_the_app_itself_passes_with_200(void **state)
     send_line(t, "PUT " CAT "/method/m");
     tr_http_headers_add_str(&app_call(t)->headers_out, "X-DaprErrorResponseHeader", "true");
     app_answer(&t->api.engine, 0, 200, "sorry");
-    pump(t);
+    http_test_pump(t);
     core_assert_sent(&t->core, "HTTP/1.1 200 OK\r\nX-DaprErrorResponseHeader: true\r\nContent-Type: application/json\r\n"
                                "Content-Length: 5\r\n\r\nsorry");
 }
@@ -392,7 +285,7 @@ static void without_placement_every_route_says_so_first(void **state)
                                          "GET " CAT "/reminders/r" };
     const struct api_test_conf conf = { .is_disabled = true };
     struct http_test *t = tr_xzalloc(sizeof(*t));
-    init(t, &conf);
+    http_test_init(t, &conf);
     for (size_t i = 0; i < TR_ARRAY_LEN(lines); i++) {
         send_line(t, lines[i]);
         assert_error(t, 400, "ERR_ACTOR_NO_PLACEMENT", "placement service is not configured");
@@ -401,7 +294,7 @@ static void without_placement_every_route_says_so_first(void **state)
     assert_error(t, 400, "ERR_ACTOR_NO_PLACEMENT", "placement service is not configured");
     send_body(t, "PUT " CAT "/timers/x", "{}");
     assert_error(t, 400, "ERR_ACTOR_NO_PLACEMENT", "placement service is not configured");
-    fini(t);
+    http_test_fini(t);
     free(t);
     (void)state;
 }
@@ -425,15 +318,15 @@ static void requests_wait_until_the_types_are_known(void **state)
     const struct api_test_conf conf = { .is_bare = true };
     struct http_test *t = tr_xzalloc(sizeof(*t));
     const struct tr_actor_type_conf type = engine_test_type("cat");
-    init(t, &conf);
+    http_test_init(t, &conf);
     send_body(t, "PUT " CAT "/method/m", "body"); /* nothing of it is checked yet */
     assert_nothing(t);
     api_test_register(&t->api, &type);
-    pump(t);
+    http_test_pump(t);
     assert_slice(app_call(t)->body, "body");
     app_answer(&t->api.engine, 0, 200, "");
     assert_answer(t, 200, "");
-    fini(t);
+    http_test_fini(t);
     free(t);
     (void)state;
 }
@@ -446,14 +339,13 @@ static void a_client_that_goes_away_from_the_gate_is_forgotten(void **state)
     const struct tr_actor_type_conf type = engine_test_type("cat");
     for (size_t i = 0; i < TR_ARRAY_LEN(lines); i++) {
         struct http_test *t = tr_xzalloc(sizeof(*t));
-        init(t, &conf);
+        http_test_init(t, &conf);
         send_line(t, lines[i]);
-        http_conn_cut(&t->core.conn);
-        pump(t);
+        go_away(t);
         assert_int_equal(tr_api_open(t->api.api), 0);
         api_test_register(&t->api, &type);
         assert_int_equal(t->api.engine.app.started, 0);
-        fini(t);
+        http_test_fini(t);
         free(t);
     }
     (void)state;
@@ -463,11 +355,11 @@ static void waiting_ends_when_the_runtime_stops(void **state)
 {
     const struct api_test_conf conf = { .is_bare = true };
     struct http_test *t = tr_xzalloc(sizeof(*t));
-    init(t, &conf);
+    http_test_init(t, &conf);
     send_line(t, "PUT " CAT "/method/m");
     api_test_stop(&t->api);
     assert_error(t, 503, "ERR_ACTOR_RUNTIME_CLOSED", "actor runtime is closed");
-    fini(t);
+    http_test_fini(t);
     free(t);
     (void)state;
 }
@@ -477,8 +369,7 @@ static void a_client_that_goes_away_takes_its_call_along(void **state)
     struct http_test *t = *state;
     send_line(t, "PUT " CAT "/method/m");
     assert_int_equal(t->api.engine.app.open_len, 1);
-    http_conn_cut(&t->core.conn);
-    pump(t);
+    go_away(t);
     assert_int_equal(t->api.engine.app.open_len, 0); /* canceled */
     assert_int_equal(tr_api_open(t->api.api), 0);
 }
@@ -489,8 +380,7 @@ static void a_client_that_goes_away_takes_its_remote_call_along(void **state)
     t->api.engine.owner.answer = TR_OWNER_REMOTE;
     send_line(t, "PUT " CAT "/method/m");
     assert_int_equal(t->api.engine.remote.open_len, 1);
-    http_conn_cut(&t->core.conn);
-    pump(t);
+    go_away(t);
     assert_int_equal(t->api.engine.remote.open_len, 0);
     assert_int_equal(tr_api_open(t->api.api), 0);
 }
@@ -500,14 +390,13 @@ static void a_client_that_goes_away_from_state_is_forgotten(void **state)
     static const char *const lines[] = { "GET " CAT "/state/k", "PUT " CAT "/state" };
     for (size_t i = 0; i < TR_ARRAY_LEN(lines); i++) {
         struct http_test *t = tr_xzalloc(sizeof(*t));
-        init(t, NULL);
+        http_test_init(t, NULL);
         t->api.engine.owner.answer = TR_OWNER_LOCKED; /* both are held */
         send_body(t, lines[i], "[]");
         assert_int_equal(tr_api_open(t->api.api), 1);
-        http_conn_cut(&t->core.conn);
-        pump(t);
+        go_away(t);
         assert_int_equal(tr_api_open(t->api.api), 0);
-        fini(t);
+        http_test_fini(t);
         free(t);
     }
     (void)state;
@@ -519,15 +408,14 @@ static void a_body_that_never_ends_is_given_up_with_its_client(void **state)
     for (size_t i = 0; i < TR_ARRAY_LEN(lines); i++) {
         struct http_test *t = tr_xzalloc(sizeof(*t));
         char text[128];
-        init(t, NULL);
+        http_test_init(t, NULL);
         (void)snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n{", lines[i]);
         core_feed_str(&t->core, text);
-        pump(t);
+        http_test_pump(t);
         assert_int_equal(tr_api_open(t->api.api), 1);
-        http_conn_cut(&t->core.conn);
-        pump(t);
+        go_away(t);
         assert_int_equal(tr_api_open(t->api.api), 0);
-        fini(t);
+        http_test_fini(t);
         free(t);
     }
     (void)state;
@@ -746,10 +634,10 @@ static void without_a_store_state_says_how_to_get_one(void **state)
                                "actorStateStore value: \\\"true\\\" in your state store component file?";
     const struct api_test_conf conf = { .has_no_store = true };
     struct http_test *t = tr_xzalloc(sizeof(*t));
-    init(t, &conf);
+    http_test_init(t, &conf);
     send_line(t, "GET " CAT "/state/k");
     assert_error(t, 500, "ERR_ACTOR_RUNTIME_NOT_FOUND", text);
-    fini(t);
+    http_test_fini(t);
     free(t);
     (void)state;
 }
@@ -905,7 +793,7 @@ static void reminders_are_for_types_that_are_hosted_here(void **state)
                  "operations on actor reminders are only possible on hosted actor types");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, http_test_set_up, http_test_tear_down)
 
 int main(void)
 {
