@@ -10,7 +10,7 @@ import pytest
 
 from kit import GARBAGE, Pair, again, kill9, parts, raw, run
 from lib import control_wire as wire
-from lib.actors import actors_pb2, error
+from lib.actors import ActorApp, Host, actors_pb2, error
 from lib.procs import MEMORY_STORE, Cluster, free_port, wait_until
 
 pytestmark = pytest.mark.quick
@@ -389,6 +389,58 @@ def test_a_path_of_everything_is_not_found(shared):
                  "/v1.0/state", "/v1.0/nothing?" + "q" * 3000, "*"):
         assert shared.raw("GET", path).status in (400, 404, 405, 500), path
     lives(shared)
+
+
+def internal_call(pair: Pair, metadata: dict[str, list[str]], actor_id: str = "alive", method: str = "echo"):
+    """Status of a call over the internal port, as another sidecar makes it."""
+    message = wire.internals.InternalInvokeRequest(ver=1, actor=wire.internals.Actor(actor_type=KIND, actor_id=actor_id))
+    message.message.method = method
+    for key, values in metadata.items():
+        message.metadata[key].values.extend(values)
+    with wire.dial(f"127.0.0.1:{pair.sidecar.internal}") as channel:
+        call = channel.unary_unary("/dapr.proto.internals.v1.ServiceInvocation/CallActor")
+        return wire.code_of(lambda: call(message.SerializeToString(), timeout=20))
+
+
+@pytest.mark.parametrize("metadata", [
+    {f"H{n}": ["v"] for n in range(50_000)}, {"Same": ["v"] * 100_000}, {"Long": ["v" * 1_000_000]}, {"": ["v"]}, {"a b": ["v"]},
+    {"A\r\nInjected": ["v"]}, {"A": ["v\r\nInjected: 1"]}, {"A": []}, {"Content-Length": ["5"]}, {"Transfer-Encoding": ["chunked"]},
+    {"Host": ["elsewhere"]}], ids=lambda value: repr(value)[:20])
+def test_metadata_of_any_kind_is_served_or_refused(shared, metadata):
+    assert internal_call(shared, metadata) is not grpc.StatusCode.DEADLINE_EXCEEDED
+    one_each = {key: (values or [""])[0] for key, values in metadata.items()}
+    message = actors_pb2.InvokeActorRequest(actor_type=KIND, actor_id="alive", method="echo", metadata=one_each)
+    assert wire.code_of(lambda: shared.grpc.InvokeActor(message, timeout=20)) is not grpc.StatusCode.DEADLINE_EXCEEDED
+    lives(shared)
+
+
+@pytest.mark.parametrize("name", ["a\r\nInjected: 1", "a b", "a?b#c", "%0d%0aInjected: 1", "\u00fc", "a\0b", "../../x", ""])
+def test_names_over_the_internal_port_inject_nothing(shared, name):
+    for actor_id, method in ((name, "echo"), ("alive", name)):
+        assert internal_call(shared, {}, actor_id, method) is not grpc.StatusCode.DEADLINE_EXCEEDED
+    lives(shared)
+
+
+def test_nothing_that_a_caller_says_becomes_a_header_or_a_request_of_its_own(cluster):
+    with ActorApp([KIND]) as app:
+        sidecar = cluster.sidecar("inject", app_port=app.port, placement=cluster.placement(), resources={"store.yaml": MEMORY_STORE})
+        host = Host(sidecar, app)
+        wait_until(lambda: host.metadata["actorRuntime"].get("hostReady"), 10)
+        bad = "x\r\nInjected: 1\r\n\r\nPUT /injected HTTP/1.1\r\nHost: x\r\n\r\n"
+        for metadata in ({"A": bad}, {bad: "v"}):
+            wire.code_of(lambda: host.grpc.InvokeActor(actors_pb2.InvokeActorRequest(
+                actor_type=KIND, actor_id="a", method="m", metadata=metadata), timeout=10))
+        for kind, actor_id, method in ((bad, "a", "m"), (KIND, bad, "m"), (KIND, "a", bad)):
+            wire.code_of(lambda: host.grpc.InvokeActor(actors_pb2.InvokeActorRequest(
+                actor_type=kind, actor_id=actor_id, method=method), timeout=10))
+        for target in ("a%0d%0aInjected:%201", "a%20HTTP/1.1%0d%0aInjected:%201%0d%0a%0d%0a"):
+            host.raw("POST", f"/v1.0/actors/{KIND}/{target}/method/m?q=1%0d%0aInjected:%201")
+            host.raw("POST", f"/v1.0/actors/{KIND}/a/method/{target}")
+        assert host.call(f"{KIND}/a", "m").status_code == 200
+        for request in app.seen():
+            assert "injected" not in {name.lower() for name in request.headers.keys()}, request
+            assert not request.path.startswith("/injected")
+        host.close()
 
 
 # An app that answers nonsense
