@@ -6,8 +6,12 @@ sanitizer build a report is a failure: undefined behaviour ends the process, a l
 """
 import os
 import pathlib
+import signal
 
 import pytest
+
+# A run under nohup must not hand its deafness to hang-ups down to the processes under test.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 os.environ.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
 os.environ.setdefault("TSAN_OPTIONS", f"suppressions={pathlib.Path(__file__).parents[1] / 'lib' / 'tsan.supp'}")

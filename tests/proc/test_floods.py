@@ -112,8 +112,8 @@ def test_a_call_taken_back_in_the_same_breath_leaves_no_turn_behind(shared):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("port", ["http", "grpc"])
-def test_pings_whose_answers_are_not_read_do_not_fill_the_memory(shared, port):
+@pytest.mark.parametrize("port, most_mib", [("http", 32), ("grpc", 160)])  # gRPC core takes in what has arrived, then closes
+def test_pings_whose_answers_are_not_read_do_not_fill_the_memory(shared, port, most_mib):
     before = rss_kib(shared.sidecar)
     pings = frame(PING, 0, 0, b"12345678") * 4096
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", getattr(shared.sidecar, port)), 2) as connection:
@@ -122,7 +122,7 @@ def test_pings_whose_answers_are_not_read_do_not_fill_the_memory(shared, port):
             connection.sendall(pings)
     assert shared.call(f"{KIND}/b", "echo", b"x", timeout_s=10).text == "x"
     if not is_sanitized("daprd"):
-        assert rss_kib(shared.sidecar) - before < 32 << 10
+        assert rss_kib(shared.sidecar) - before < most_mib << 10
 
 
 # Descriptors
