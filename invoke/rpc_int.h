@@ -57,6 +57,9 @@ void tr_rpc_alarm_stop(struct tr_rpc_alarm *alarm);
 grpc_completion_queue *tr_rpc_queue(struct tr_rpc *rpc);
 struct tr_loop *tr_rpc_loop(struct tr_rpc *rpc);
 
+/* Before the first server: let gRPC's servers accept through rpc_accept.c. Harmless when done. */
+void tr_rpc_accept_init(void);
+
 /* Servers and channels announce themselves, so that closing under them is caught. */
 void tr_rpc_hold(struct tr_rpc *rpc);
 void tr_rpc_release(struct tr_rpc *rpc);

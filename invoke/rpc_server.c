@@ -147,6 +147,7 @@ enum tr_code tr_rpc_server_new(struct tr_rpc *rpc, const struct tr_rpc_server_co
     server->server = grpc_server_create(&channel_args, NULL);
     grpc_server_register_completion_queue(server->server, tr_rpc_queue(rpc), NULL);
     tr_rpc_hold(rpc);
+    tr_rpc_accept_init();
     if (bind_all(server, conf) == 0) {
         /* Nothing to shut down: no listener exists. */
         server_free(server);

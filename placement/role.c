@@ -21,6 +21,7 @@
 #include "placement/server.h"
 #include "placement/wire.h"
 #include "runtime/base/duration.h"
+#include "runtime/base/files.h"
 #include "runtime/base/metric.h"
 #include "runtime/base/net.h"
 #include "runtime/base/tidy.h"
@@ -69,6 +70,7 @@ struct role {
     struct tr_signal_watch *on_int;
     struct tr_signal_watch *on_term;
     struct tr_tidy tidy;
+    struct tr_files files;
     struct tr_timer grace;
     bool is_stopping;
 };
@@ -332,7 +334,9 @@ int tr_placement_main(int argc, char **argv)
     init_metrics(role);
     start(role);
     tr_tidy_start(&role->tidy, role->loop);
+    tr_files_watch(&role->files, role->loop, &role->log);
     tr_loop_run(role->loop);
+    tr_files_unwatch(&role->files);
     tr_tidy_stop(&role->tidy);
     finish(role);
     free(role);

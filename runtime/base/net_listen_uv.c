@@ -57,7 +57,7 @@ static void on_acceptable(void *ctx, unsigned events)
     tr_assert_obj(listener, LISTENER_MAGIC);
     (void)events;
     for (unsigned i = 0; i < ACCEPT_BURST_MAX && !listener->is_closed; i++) {
-        const int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int fd = tr_net_accept(listener->fd);
         if (fd >= 0) {
             struct tr_stream *stream =
                 tr_stream_adopt(listener->loop, fd, listener->unix_path != NULL);

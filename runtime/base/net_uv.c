@@ -15,6 +15,8 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "runtime/base/buf.h"
@@ -24,6 +26,11 @@
     (256U << 10U) /* given to libuv at once: its progress inside shows only at the end */
 
 /* --- life ------------------------------------------------------------------------------------- */
+
+int tr_net_accept(int fd)
+{
+    return (int)syscall(SYS_accept4, fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
 
 struct tr_stream *tr_stream_new(struct tr_loop *loop, bool is_unix)
 {

@@ -48,6 +48,11 @@ struct tr_stream {
 
 /* A stream without a connection, to be connected or closed. */
 struct tr_stream *tr_stream_new(struct tr_loop *loop, bool is_unix);
+/*
+ * Accept a connection; -1 and errno as accept4(2) gives them. Not that function itself: a program may have one of its own,
+ * for gRPC (invoke/rpc_accept.c), that hides the causes of failures.
+ */
+int tr_net_accept(int fd);
 /* A stream of an accepted descriptor, which it owns from now on. NULL, with the descriptor closed,
  * if libuv refuses. */
 struct tr_stream *tr_stream_adopt(struct tr_loop *loop, int fd, bool is_unix);

@@ -557,7 +557,9 @@ static bool run(const struct tr_sidecar_options *options, struct tr_log_sink *si
     sidecar_watch_signals(s, signals);
     start(s);
     tr_tidy_start(&s->tidy, s->loop);
+    tr_files_watch(&s->files, s->loop, &s->log);
     tr_loop_run(s->loop);
+    tr_files_unwatch(&s->files);
     tr_tidy_stop(&s->tidy);
     const bool is_reload = s->is_reload;
     free_parts(s);

@@ -13,6 +13,7 @@
 #include "runtime/app/channel.h"
 #include "runtime/app/health.h"
 #include "runtime/app/stream.h"
+#include "runtime/base/files.h"
 #include "runtime/base/log.h"
 #include "runtime/base/metric.h"
 #include "runtime/base/tidy.h"
@@ -64,6 +65,7 @@ struct sidecar {
     struct tr_timer block;
     struct tr_timer force;
     struct tr_tidy tidy;
+    struct tr_files files;
     struct tr_buf host;
     struct tr_buf host_name; /* "host:port" told to placement */
     uint16_t internal_port;

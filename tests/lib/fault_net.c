@@ -30,8 +30,7 @@
 SYSTEM_CALL(socket, EMFILE, (int family, int type, int protocol), (family, type, protocol))
 SYSTEM_CALL(bind, EADDRINUSE, (int fd, const struct sockaddr *addr, socklen_t len), (fd, addr, len))
 SYSTEM_CALL(listen, EADDRINUSE, (int fd, int backlog), (fd, backlog))
-SYSTEM_CALL(accept4, EMFILE, (int fd, struct sockaddr *addr, socklen_t *len, int flags),
-            (fd, addr, len, flags))
+SYSTEM_CALL(tr_net_accept, EMFILE, (int fd), (fd))
 SYSTEM_CALL(setsockopt, ENOMEM, (int fd, int level, int name, const void *value, socklen_t len),
             (fd, level, name, value, len))
 SYSTEM_CALL(getsockname, ENOBUFS, (int fd, struct sockaddr *addr, socklen_t *len), (fd, addr, len))
